@@ -1,0 +1,1 @@
+"""Nouns, states and errors: plain data without I/O, importable from every room, standard library only."""
