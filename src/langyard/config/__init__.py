@@ -1,0 +1,30 @@
+"""The one reader of the environment (`load`) and of `langgraph.json` (`read_project`); for `app` and `cli`."""
+
+from langyard.config.entries import Setting
+from langyard.config.reading import catalogue, load
+from langyard.config.settings import (
+    DatabaseSettings,
+    GatewaySettings,
+    LogSettings,
+    RedisSettings,
+    RunSettings,
+    SessionSettings,
+    Settings,
+    StreamSettings,
+    WorkerSettings,
+)
+
+__all__ = [
+    "DatabaseSettings",
+    "GatewaySettings",
+    "LogSettings",
+    "RedisSettings",
+    "RunSettings",
+    "SessionSettings",
+    "Setting",
+    "Settings",
+    "StreamSettings",
+    "WorkerSettings",
+    "catalogue",
+    "load",
+]
