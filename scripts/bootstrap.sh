@@ -54,8 +54,8 @@ started=$SECONDS
 "$VENV/bin/python" -m pip --version >/dev/null 2>&1 || "$VENV/bin/python" -m ensurepip --default-pip >/dev/null
 
 say "Installing $(grep -c '==' requirements/dev.txt) pinned packages (a minute or two the first time; nothing leaves $VENV)"
-"$VENV/bin/python" -m pip install --quiet --disable-pip-version-check --no-input --require-hashes --only-binary :all: -r requirements/dev.txt
+"$VENV/bin/python" -m pip install -qq --disable-pip-version-check --no-input --require-hashes --only-binary :all: -r requirements/dev.txt
 say "Installing langyard itself, editable"
-"$VENV/bin/python" -m pip install --quiet --disable-pip-version-check --no-input --no-deps --no-build-isolation --editable .
+"$VENV/bin/python" -m pip install -qq --disable-pip-version-check --no-input --no-deps --no-build-isolation --editable .
 printf '%s\n' "$fingerprint" >"$READY"
 say "Ready after $((SECONDS - started)) s"
