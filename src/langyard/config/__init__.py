@@ -1,6 +1,7 @@
 """The one reader of the environment (`load`) and of `langgraph.json` (`read_project`); for `app` and `cli`."""
 
 from langyard.config.entries import Setting
+from langyard.config.project import GraphEntry, Project, read_project, start
 from langyard.config.reading import catalogue, load
 from langyard.config.settings import (
     DatabaseSettings,
@@ -17,7 +18,9 @@ from langyard.config.settings import (
 __all__ = [
     "DatabaseSettings",
     "GatewaySettings",
+    "GraphEntry",
     "LogSettings",
+    "Project",
     "RedisSettings",
     "RunSettings",
     "SessionSettings",
@@ -27,4 +30,6 @@ __all__ = [
     "WorkerSettings",
     "catalogue",
     "load",
+    "read_project",
+    "start",
 ]

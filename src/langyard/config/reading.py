@@ -1,4 +1,4 @@
-"""Reads the environment into `Settings` and says all that is wrong with it in one error; `app` and `cli` call it once."""
+"""Reads the environment into `Settings` and says all that is wrong in one error; `app` and `cli` call it once."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def load(environ: Mapping[str, str] | None = None, *, overrides: Mapping[str, ob
     reading = _Reading(environ)
     for key in overrides.keys() - catalogue().keys():
         raise KeyError(f"there is no setting {key!r}")
-    found = {key: reading.value(key, known, overrides.get(key)) for key, known in catalogue().items()}
+    found = {key: reading.value(known, overrides.get(key)) for key, known in catalogue().items()}
     settings: Settings = build(Settings, found)
     reading.problems.extend(_conflicts(settings))
     if reading.problems:
@@ -58,13 +58,11 @@ class _Reading:
         self.problems: list[str] = []
         self.warnings: list[str] = []
 
-    def value(self, key: str, known: Setting, override: object) -> Any:
+    def value(self, known: Setting, override: object) -> Any:
         """The value of one setting, or its default where there is none or a wrong one."""
         if override is not None:
             written = ",".join(map(str, override)) if isinstance(override, tuple | list) else str(override)
-            return self._parse(
-                f"--{key.rpartition('.')[2].replace('_', '-')} ({known.env})", written, known.kind, known
-            )
+            return self._parse(f"{known.env}, given on the command line,", written, known.kind, known)
         given = [(name, text, kind) for name, kind in known.names if (text := self._text(name, known))]
         if not given:
             return known.default

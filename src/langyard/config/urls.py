@@ -16,7 +16,7 @@ _STRAY_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
 
 @dataclass(frozen=True, slots=True)
 class PostgresUrl:
-    """A PostgreSQL address in its parts. No `hosts` means the local socket; a port is None where libpq's default holds."""
+    """A PostgreSQL address in its parts. No `hosts` means the local socket; port None is libpq's default."""
 
     hosts: tuple[tuple[str, int | None], ...]
     user: str | None
