@@ -37,7 +37,7 @@ from types import TracebackType
 
 import psycopg
 
-from langyard.model.errors import ConfigurationError, LangyardError, Unavailable
+from langyard.model.errors import ConfigurationError, Unavailable
 
 SETTINGS: Mapping[str, str] = {
     "cluster_name": "langyard",
@@ -55,7 +55,7 @@ WAIT_S = 120.0
 """How long a start or a stop may take before it is given up; crash recovery of a large log is the slow case."""
 
 ROOM_FOR_ROOT = Path("/var/lib/langyard")
-"""Where root keeps a copy of the binaries when the account that runs the server may not enter the virtual environment."""
+"""Where root keeps a copy of the binaries when the account that runs the server may not enter the environment."""
 
 _LOG_LIMIT = 8 * 1024 * 1024
 _TICK_S = 0.01
@@ -365,6 +365,7 @@ def _initdb(place: _Place, binaries: Path, alive: int) -> None:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
+            check=False,
             cwd="/",
             env=_ENVIRONMENT,
             pass_fds=[alive, *fds],
