@@ -1,0 +1,122 @@
+"""The composition root: `build` picks every adapter, `App` opens and closes them in order. Nothing else does."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from types import TracebackType
+
+from langyard.config import Project, Settings
+from langyard.graphs import Graphs
+from langyard.model.errors import Unavailable
+from langyard.postgres import embedded
+from langyard.postgres.database import Database
+from langyard.postgres.embedded import EmbeddedServer
+from langyard.postgres.migrations import migrate
+from langyard.runs import NoSlots, Runs
+from langyard.sessions import Sessions
+from langyard.streams import LocalBus
+from langyard.worker import Worker
+from langyard.worker.worker import Options
+
+log = logging.getLogger(__name__)
+
+
+class App:
+    """Everything one process is made of. Made by `build`; use as an async context manager on the gateway's loop."""
+
+    def __init__(self, settings: Settings, graphs: Graphs, *, with_worker: bool = True) -> None:
+        self.settings = settings
+        self.graphs = graphs
+        self.bus = LocalBus(limit=settings.streams.buffer_events)
+        self.worker: Worker | None = None
+        self._with_worker = with_worker and settings.worker.slots > 0
+        self._embedded: EmbeddedServer | None = None
+        self._chores: list[asyncio.Task[None]] = []
+
+    async def __aenter__(self) -> App:
+        await self.open()
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        await self.close()
+
+    async def open(self) -> None:
+        """Start the database if it is ours, migrate it, then the rules, then the worker."""
+        settings = self.settings
+        url, direct = settings.database.url, settings.database.direct_url
+        if url is None:
+            self._embedded = await asyncio.to_thread(embedded.start, settings.home)
+            url = self._embedded.url
+        try:
+            await self._open(url, direct or url)
+        except BaseException:
+            await self.close()
+            raise
+
+    async def _open(self, url: str, direct: str) -> None:
+        settings = self.settings
+        if settings.database.migrate:
+            await migrate(direct)
+        pooler = settings.database.pooler == "transaction"
+        self.database = Database(
+            url, name="gateway", max_size=settings.database.pool_max_size, transaction_pooler=pooler
+        )
+        await self.database.open()
+        if self._with_worker:
+            self.worker = Worker(self._worker_options(url, direct), self.graphs, self.bus)
+            await asyncio.to_thread(self.worker.start)
+        self.runs = Runs(self.database, self.bus, self.worker or NoSlots(), poll_s=settings.worker.poll_seconds)
+        await self.runs.open()
+        self.sessions = Sessions(
+            self.database, self.runs, ttl_s=settings.sessions.ttl_seconds, grace_s=settings.sessions.grace_seconds
+        )
+        self._chores.append(asyncio.create_task(self._sweep_sessions(), name="langyard session sweep"))
+
+    def _worker_options(self, url: str, direct: str) -> Options:
+        settings = self.settings
+        return Options(
+            url=url,
+            direct_url=direct,
+            transaction_pooler=settings.database.pooler == "transaction",
+            pool_size=settings.database.pool_max_size,
+            slots=settings.worker.slots,
+            lease_ttl_s=settings.worker.lease_ttl_seconds,
+            lease_renew_s=settings.worker.lease_renew_seconds,
+            poll_s=settings.worker.poll_seconds,
+            sweep_s=settings.worker.sweep_seconds,
+            grace_s=settings.worker.drain_grace_seconds,
+            run_timeout_s=settings.runs.timeout_seconds,
+            max_attempts=settings.runs.max_attempts,
+            recursion_limit=settings.runs.recursion_limit,
+        )
+
+    async def _sweep_sessions(self) -> None:
+        while True:
+            await asyncio.sleep(self.settings.sessions.sweep_seconds)
+            try:
+                await self.sessions.sweep()
+            except Unavailable:
+                continue
+
+    async def close(self) -> None:
+        """Drain the worker, then close what was opened, in reverse."""
+        for chore in self._chores:
+            chore.cancel()
+        await asyncio.gather(*self._chores, return_exceptions=True)
+        if self.worker is not None:
+            await asyncio.to_thread(self.worker.stop)
+        if hasattr(self, "runs"):
+            await self.runs.close()
+        if hasattr(self, "database"):
+            await self.database.close()
+        if self._embedded is not None:
+            await asyncio.to_thread(self._embedded.close)
+
+
+def build(settings: Settings, project: Project | None = None, *, with_worker: bool = True) -> App:
+    """The process that these settings and this project describe; nothing is opened yet."""
+    graphs = Graphs()
+    if project is not None:
+        graphs.load(project, strict=settings.strict)
+    return App(settings, graphs, with_worker=with_worker)

@@ -1,0 +1,87 @@
+"""Runs as data: what is asked, what a worker holds, how it ended."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+from uuid import UUID
+
+RunStatus = Literal["pending", "running", "success", "error", "timeout", "interrupted"]
+MultitaskStrategy = Literal["reject", "enqueue", "interrupt", "rollback"]
+Durability = Literal["sync", "async", "exit"]
+
+ENDED: frozenset[str] = frozenset({"success", "error", "timeout", "interrupted"})
+
+
+@dataclass(frozen=True, slots=True)
+class RunRequest:
+    """A run to be made. `kwargs` are the Agent Server's (input, command, config, context, stream_mode, durability …).
+
+    Exactly one of `thread_id` and `session_id` says where; with `may_create` a missing thread is made.
+    """
+
+    run_id: UUID
+    graph_id: str
+    kwargs: Mapping[str, Any]
+    user_id: str | None = None
+    thread_id: UUID | None = None
+    session_id: str | None = None
+    assistant_id: UUID | None = None
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    thread_metadata: Mapping[str, Any] = field(default_factory=dict)
+    multitask_strategy: MultitaskStrategy = "enqueue"
+    may_create: bool = False
+    after_s: float = 0.0
+    priority: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A run as its row has it."""
+
+    run_id: UUID
+    thread_id: UUID
+    graph_id: str
+    status: RunStatus
+    created_at: dt.datetime
+    user_id: str | None = None
+    assistant_id: UUID | None = None
+    attempt: int = 0
+    error: Mapping[str, Any] | None = None
+    started_at: dt.datetime | None = None
+    finished_at: dt.datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimedRun:
+    """A run this process holds the lease on, with what it needs to begin.
+
+    `head` is the driver's row of the thread's latest checkpoint if it came along; `fresh` says the thread has none.
+    """
+
+    run_id: UUID
+    thread_id: UUID
+    graph_id: str
+    kwargs: Mapping[str, Any]
+    attempt: int
+    fence: int
+    user_id: str | None = None
+    assistant_id: UUID | None = None
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    fresh: bool = False
+    head: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RunEnd:
+    """How a run ended. `values` is the thread's final state as JSON bytes (None when there is none), `interrupts` its
+    open interrupts as `[{"id", "value"}]`, `error` is `{"error": type, "message": text}`."""
+
+    run_id: UUID
+    thread_id: UUID
+    status: RunStatus
+    values: bytes | None = None
+    interrupts: tuple[Mapping[str, Any], ...] = ()
+    error: Mapping[str, Any] | None = None

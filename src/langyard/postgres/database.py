@@ -1,0 +1,140 @@
+"""One event loop's way to PostgreSQL: a pool, statements by value, and one translation of the driver's errors.
+
+Gateway and worker have one each, since a connection belongs to the loop that opened it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any, LiteralString
+
+import psycopg
+from psycopg import AsyncConnection
+from psycopg.rows import DictRow, dict_row
+from psycopg.types.json import set_json_loads
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
+
+from langyard import serde
+from langyard.model.errors import Unavailable
+from langyard.postgres import arrays
+
+log = logging.getLogger(__name__)
+
+Row = DictRow
+Connection = AsyncConnection[DictRow]
+
+# Deadlock, serialization failure, lock timeout: the same statement may succeed at once.
+_RETRY = (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure, psycopg.errors.LockNotAvailable)
+AWAY = (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout)
+
+
+class Database:
+    """A pool of connections for the running event loop. Open with `open`, close with `close`."""
+
+    def __init__(
+        self, url: str, *, name: str, max_size: int = 20, transaction_pooler: bool = False, checkout_s: float = 5.0
+    ) -> None:
+        self.url = url
+        self.transaction_pooler = transaction_pooler
+        self.pool: AsyncConnectionPool[Connection] = AsyncConnectionPool(
+            url,
+            min_size=1,
+            max_size=max_size,
+            open=False,
+            timeout=checkout_s,
+            max_lifetime=1800,
+            reconnect_timeout=3600,
+            configure=self._configure,
+            kwargs={
+                "autocommit": True,
+                "row_factory": dict_row,
+                # A transaction pooler hands every statement another server: nothing may be prepared.
+                "prepare_threshold": None if transaction_pooler else 0,
+                "application_name": f"langyard {name}",
+                "connect_timeout": 5,
+                "keepalives_idle": 15,
+                "keepalives_interval": 5,
+                "keepalives_count": 3,
+                "tcp_user_timeout": 15000,
+            },
+        )
+
+    async def open(self, *, wait_s: float = 30.0) -> None:
+        """Open the pool. Raises `Unavailable` when no connection can be had within `wait_s` seconds."""
+        try:
+            await self.pool.open(wait=True, timeout=wait_s)
+        except PoolTimeout as error:
+            raise Unavailable("The database cannot be reached.", code="database_unavailable") from error
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self.pool.close()
+
+    async def _configure(self, connection: Connection) -> None:
+        arrays.register(connection)
+        set_json_loads(serde.loads, connection)
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[Connection]:
+        """A connection in autocommit mode; driver errors leave as `Unavailable` when the database is away."""
+        try:
+            async with self.pool.connection() as connection:
+                yield connection
+        except AWAY as error:
+            if isinstance(error, _RETRY):
+                raise
+            raise away(error) from error
+
+    async def fetch(self, sql: LiteralString, params: Mapping[str, Any] | None = None) -> list[Row]:
+        """All rows of one statement, which must be safe to send twice: a connection that turns out dead is replaced once."""
+        for last in (False, True):
+            try:
+                async with self.pool.connection() as connection:
+                    cursor = await connection.execute(sql, params, binary=True)
+                    return await cursor.fetchall() if cursor.description else []
+            except AWAY as error:
+                if last or isinstance(error, PoolTimeout):
+                    raise away(error) from error
+                if not isinstance(error, _RETRY):
+                    await self._replace_dead()
+        raise AssertionError("unreachable")
+
+    async def fetch_one(self, sql: LiteralString, params: Mapping[str, Any] | None = None) -> Row | None:
+        """The first row, or None."""
+        rows = await self.fetch(sql, params)
+        return rows[0] if rows else None
+
+    async def execute(self, sql: LiteralString, params: Mapping[str, Any] | None = None) -> int:
+        """Rows touched by one statement that is safe to send twice."""
+        for last in (False, True):
+            try:
+                async with self.pool.connection() as connection:
+                    return (await connection.execute(sql, params)).rowcount
+            except AWAY as error:
+                if last or isinstance(error, PoolTimeout):
+                    raise away(error) from error
+                if not isinstance(error, _RETRY):
+                    await self._replace_dead()
+        raise AssertionError("unreachable")
+
+    async def probe(self, timeout_s: float = 2.0) -> None:
+        """One round trip. Raises `Unavailable` when it fails or takes longer."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                async with self.pool.connection(timeout=timeout_s) as connection:
+                    await connection.execute("select 1")
+        except (*AWAY, TimeoutError) as error:
+            raise away(error) from error
+
+    async def _replace_dead(self) -> None:
+        """After a server restart every idle connection is dead; have them all checked instead of failing one by one."""
+        await self.pool.check()
+
+
+def away(error: BaseException) -> Unavailable:
+    """What a client is told when the database does not answer; the reason goes to the log."""
+    log.warning("database unavailable: %s", type(error).__name__, extra={"reason": str(error).strip()[:500]})
+    return Unavailable("The database does not answer at the moment; try again shortly.", code="database_unavailable")

@@ -1,0 +1,172 @@
+"""Runs in PostgreSQL: starting, claiming, cancelling, reading. Called by the rules in `runs` and by the worker."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+import psycopg
+
+from langyard import serde
+from langyard.model.runs import ClaimedRun, Run, RunEnd, RunRequest
+from langyard.postgres.arrays import Ints, Uuids
+from langyard.postgres.checkpoints import usable_head
+from langyard.postgres.database import Database, Row
+from langyard.postgres.queries import load
+
+_SQL = load("runs")
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """What `start` made: the run, and the claim when this worker got it at once."""
+
+    run: Run
+    claimed: ClaimedRun | None
+
+
+async def start(database: Database, request: RunRequest, worker_id: UUID | None) -> Started | None:
+    """Insert a run, claiming it for `worker_id` if nothing else is open on its thread.
+
+    None when the session or thread does not exist (or is not this user's), or is busy and the strategy is `reject`.
+    Raises `Unavailable` when the database is away; the run is then not stored, or stored and found by its id.
+    """
+    graph_metadata = {"graph_id": request.graph_id}
+    if request.assistant_id is not None:
+        graph_metadata["assistant_id"] = str(request.assistant_id)
+    params = {
+        "run_id": request.run_id,
+        "thread_id": request.thread_id,
+        "session_id": request.session_id,
+        "assistant_id": request.assistant_id,
+        "graph_id": request.graph_id,
+        "user_id": request.user_id,
+        "kwargs": serde.dumps(request.kwargs).decode(),
+        "metadata": serde.dumps(request.metadata).decode(),
+        "thread_metadata": serde.dumps({**graph_metadata, **request.thread_metadata}).decode(),
+        "graph_metadata": serde.dumps(graph_metadata).decode(),
+        "multitask_strategy": request.multitask_strategy,
+        "priority": request.priority,
+        "worker_id": worker_id,
+        "after_s": request.after_s,
+        "may_create": request.may_create,
+        "reject": request.multitask_strategy == "reject",
+    }
+    try:
+        row = await database.fetch_one(_SQL["start"], params)
+    except psycopg.errors.UniqueViolation:
+        # The first attempt of this very statement was committed before its connection died.
+        return await _started_before(database, request, worker_id)
+    if row is None:
+        return None
+    run = Run(
+        request.run_id, row["thread_id"], request.graph_id, row["status"], row["created_at"], request.user_id,
+        request.assistant_id, row["attempt"],
+    )  # fmt: skip
+    if row["status"] != "running":
+        return Started(run, None)
+    head = None if row["fresh"] else usable_head(row)
+    claimed = ClaimedRun(
+        run_id=request.run_id, thread_id=row["thread_id"], graph_id=request.graph_id, kwargs=request.kwargs,
+        attempt=row["attempt"], fence=row["fence"], user_id=request.user_id, assistant_id=request.assistant_id,
+        metadata=request.metadata, fresh=row["fresh"] or (row["checkpoint_id"] is None and row["seen"] == row["revision"]),
+        head=head,
+    )  # fmt: skip
+    return Started(run, claimed)
+
+
+async def _started_before(database: Database, request: RunRequest, worker_id: UUID | None) -> Started | None:
+    row = await database.fetch_one(_SQL["get"], {"run_id": request.run_id})
+    if row is None:
+        return None
+    ours = row["status"] == "running" and row["worker_id"] == worker_id
+    return Started(_run(row), _claimed(row) if ours else None)
+
+
+async def claim(database: Database, worker_id: UUID, graphs: Sequence[str], slots: int) -> list[ClaimedRun]:
+    """Up to `slots` pending runs of these graphs, now this worker's."""
+    params = {"worker_id": worker_id, "graphs": list(graphs), "slots": slots}
+    try:
+        rows = await database.fetch(_SQL["claim"], params)
+    except psycopg.errors.UniqueViolation:
+        # Somebody else began a run on one of these threads in the meantime; the next call sees it.
+        return []
+    return [_claimed(row) for row in rows]
+
+
+async def strays(database: Database, worker_id: UUID, held: Sequence[UUID]) -> list[ClaimedRun]:
+    """Runs claimed for this worker whose claim never reached it, because the connection died on the way back."""
+    rows = await database.fetch(_SQL["strays"], {"worker_id": worker_id, "held": Uuids(held)})
+    return [_claimed(row) for row in rows]
+
+
+async def find(database: Database, run_id: UUID) -> Run | None:
+    """A run by its id."""
+    row = await database.fetch_one(_SQL["get"], {"run_id": run_id})
+    return _run(row) if row else None
+
+
+async def latest(database: Database, thread_id: UUID) -> Run | None:
+    """The thread's newest run."""
+    row = await database.fetch_one(_SQL["latest_of_thread"], {"thread_id": thread_id})
+    return _run(row) if row else None
+
+
+async def outcome(database: Database, run_id: UUID) -> tuple[Run, RunEnd | None] | None:
+    """A run with its end, if it has ended: state and interrupts are the thread's, as the last run on it left them."""
+    row = await database.fetch_one(_SQL["outcome"], {"run_id": run_id})
+    if row is None:
+        return None
+    run = _run(row)
+    if row["finished_at"] is None:
+        return run, None
+    values = row["values"].encode() if row["values"] is not None else None
+    interrupts = tuple(entry for entries in row["interrupts"].values() for entry in entries)
+    return run, RunEnd(run.run_id, run.thread_id, run.status, values, interrupts, run.error)
+
+
+async def ended(database: Database, run_ids: Sequence[UUID]) -> list[UUID]:
+    """Which of these runs have ended."""
+    rows = await database.fetch(_SQL["outcomes"], {"run_ids": Uuids(run_ids)})
+    return [row["run_id"] for row in rows]
+
+
+async def cancel(database: Database, run_id: UUID, *, action: str, reason: str) -> str | None:
+    """End a pending run, or ask the worker of a running one to stop it. Returns `pending`, `running`, or None if over."""
+    if await database.fetch_one(_SQL["cancel_pending"], {"run_id": run_id, "reason": reason}):
+        return "pending"
+    params = {"run_id": run_id, "action": action, "reason": reason}
+    return "running" if await database.fetch_one(_SQL["cancel_running"], params) else None
+
+
+async def cancellations(database: Database, held: dict[UUID, int]) -> list[Row]:
+    """Of the runs held by fence: those to be stopped (`cancel_action`, `cancel_reason`) and those `lost`."""
+    params = {"run_ids": Uuids(held), "fences": Ints(held.values())}
+    return await database.fetch(_SQL["cancellations"], params)
+
+
+async def hand_back(database: Database, worker_id: UUID, run_ids: Sequence[UUID]) -> None:
+    """Return runs to pending without counting the attempt."""
+    await database.execute(_SQL["hand_back"], {"worker_id": worker_id, "run_ids": Uuids(run_ids)})
+
+
+async def open_runs(database: Database, thread_id: UUID) -> list[Row]:
+    """The thread's pending and running runs, oldest first."""
+    return await database.fetch(_SQL["open_of_thread"], {"thread_id": thread_id})
+
+
+def _run(row: Row) -> Run:
+    known: dict[str, Any] = {name: row[name] for name in Run.__dataclass_fields__ if name in row}
+    return Run(**known)
+
+
+
+
+def _claimed(row: Row) -> ClaimedRun:
+    return ClaimedRun(
+        run_id=row["run_id"], thread_id=row["thread_id"], graph_id=row["graph_id"], kwargs=row["kwargs"],
+        attempt=row["attempt"], fence=row["fence"], user_id=row["user_id"], assistant_id=row["assistant_id"],
+        metadata=row["metadata"],
+    )  # fmt: skip

@@ -1,0 +1,150 @@
+-- Lock order everywhere: rows of runs before rows of threads. Only `start` takes the thread first, and it then touches
+-- no run row but the one it inserts.
+
+-- name: start
+-- Slides the session (if one is named), makes its thread busy, inserts the run, and claims it at once when a worker is
+-- offered and nothing else is open on the thread. The latest checkpoint comes along; `fresh` says the thread was made
+-- here, `seen` the revision this statement's snapshot read: when it differs from `revision`, the thread changed
+-- meanwhile and the checkpoint must be read again. No row: no such session or thread, or it is busy and `reject` was set.
+with session as (
+    update langyard.sessions s set last_accessed = now(), expires_at = now() + s.ttl
+    where s.session_id = %(session_id)s and s.user_id = %(user_id)s and s.expires_at > now()
+    returning s.thread_id
+), target as (
+    select coalesce((select thread_id from session), %(thread_id)s) as thread_id
+    where %(session_id)s::text is null or exists (select from session)
+), thread as (
+    insert into langyard.threads as t (thread_id, status, open_runs, metadata)
+    select target.thread_id, 'busy', 1, %(thread_metadata)s::jsonb
+    from target
+    where %(may_create)s or exists (select from langyard.threads x where x.thread_id = target.thread_id)
+    on conflict (thread_id) do update set
+        status = 'busy',
+        open_runs = t.open_runs + 1,
+        metadata = case when t.open_runs = 0 then t.metadata || %(graph_metadata)s::jsonb else t.metadata end,
+        updated_at = now()
+    where t.open_runs = 0 or not %(reject)s
+    returning t.thread_id, t.open_runs, t.revision, t.config, t.metadata as thread_metadata, (t.xmax = 0) as fresh
+), run as (
+    insert into langyard.runs (
+        run_id, thread_id, assistant_id, graph_id, user_id, status, kwargs, metadata, multitask_strategy, priority,
+        attempt, fence, worker_id, available_at, started_at
+    )
+    select
+        %(run_id)s, thread.thread_id, %(assistant_id)s::uuid, %(graph_id)s, %(user_id)s,
+        case when claimed then 'running' else 'pending' end,
+        %(kwargs)s::json, %(metadata)s::jsonb, %(multitask_strategy)s, %(priority)s::int2,
+        claimed::int, claimed::int, case when claimed then %(worker_id)s::uuid end,
+        now() + make_interval(secs => %(after_s)s::float8), case when claimed then now() end
+    from thread, lateral (
+        select thread.open_runs = 1 and %(worker_id)s::uuid is not null and %(after_s)s::float8 <= 0 as claimed
+    ) as offer
+    returning status, attempt, fence, created_at
+)
+select
+    thread.thread_id, run.status, run.attempt, run.fence, run.created_at,
+    thread.revision, thread.config, thread.thread_metadata, thread.fresh,
+    (select x.revision from langyard.threads x where x.thread_id = thread.thread_id) as seen,
+    head.*
+from run cross join thread
+left join lateral (
+    select c.checkpoint_id, c.parent_checkpoint_id, c.checkpoint, c.metadata as checkpoint_metadata,
+        (select array_agg(array[b.channel::bytea, b.type::bytea, b.blob])
+         from jsonb_each_text(c.checkpoint -> 'channel_versions') as v
+         join checkpoint_blobs b on b.thread_id = c.thread_id and b.checkpoint_ns = c.checkpoint_ns
+            and b.channel = v.key and b.version = v.value) as channel_values,
+        (select array_agg(array[w.task_id::bytea, w.channel::bytea, w.type::bytea, w.blob,
+                convert_to(w.task_path, 'UTF8'), w.idx::text::bytea])
+         from checkpoint_writes w where w.thread_id = c.thread_id and w.checkpoint_ns = c.checkpoint_ns
+            and w.checkpoint_id = c.checkpoint_id) as pending_writes
+    from checkpoints c
+    where run.status = 'running' and not thread.fresh and c.thread_id = thread.thread_id::text and c.checkpoint_ns = ''
+    order by c.checkpoint_id desc limit 1
+) as head on true;
+
+-- name: claim
+-- The whole queue: pending runs that are due, oldest of their thread, on threads where nothing runs. Two claimers never
+-- get the same row (skip locked), and the unique index refuses a second running run on a thread whatever else happens.
+with candidate as (
+    select r.run_id
+    from langyard.runs r
+    where r.status = 'pending' and r.available_at <= now() and r.graph_id = any(%(graphs)s)
+        and not exists (
+            select from langyard.runs o
+            where o.thread_id = r.thread_id and o.status in ('pending', 'running') and o.run_id <> r.run_id
+                and (o.status = 'running' or (o.created_at, o.run_id) < (r.created_at, r.run_id))
+        )
+    order by r.priority, r.available_at, r.run_id
+    limit %(slots)s
+    for update skip locked
+)
+update langyard.runs r set
+    status = 'running', worker_id = %(worker_id)s, fence = r.fence + 1, attempt = r.attempt + 1,
+    started_at = now(), updated_at = now()
+from candidate, langyard.threads t
+where r.run_id = candidate.run_id and r.status = 'pending' and t.thread_id = r.thread_id
+returning r.run_id, r.thread_id, r.assistant_id, r.graph_id, r.user_id, r.kwargs, r.metadata, r.attempt, r.fence,
+    r.multitask_strategy, r.created_at, t.config;
+
+-- name: get
+select r.* from langyard.runs r where r.run_id = %(run_id)s;
+
+-- name: latest_of_thread
+select r.* from langyard.runs r where r.thread_id = %(thread_id)s order by r.created_at desc limit 1;
+
+-- name: outcome
+-- A run's end as anybody may read it after the fact: the thread's snapshot is this run's as long as it is the last.
+select r.run_id, r.thread_id, r.graph_id, r.status, r.error, r.created_at, r.started_at, r.finished_at, r.user_id,
+    t."values"::text as "values", t.interrupts, t.status as thread_status
+from langyard.runs r join langyard.threads t using (thread_id)
+where r.run_id = %(run_id)s;
+
+-- name: outcomes
+select r.run_id, r.status from langyard.runs r
+where r.run_id = any(%(run_ids)s) and r.status not in ('pending', 'running');
+
+-- name: cancel_pending
+-- A run nobody has begun ends here and now.
+with stopped as (
+    update langyard.runs set status = 'interrupted', cancel_action = 'interrupt', cancel_reason = %(reason)s,
+        finished_at = now(), updated_at = now()
+    where run_id = %(run_id)s and status = 'pending'
+    returning thread_id
+), freed as (
+    update langyard.threads t set open_runs = t.open_runs - 1, updated_at = now(),
+        status = case when t.open_runs > 1 then 'busy' when t.interrupts <> '{}' then 'interrupted' else 'idle' end
+    from stopped where t.thread_id = stopped.thread_id
+    returning t.thread_id
+)
+select thread_id from freed;
+
+-- name: cancel_running
+update langyard.runs set cancel_action = %(action)s, cancel_reason = %(reason)s, updated_at = now()
+where run_id = %(run_id)s and status = 'running'
+returning run_id, worker_id;
+
+-- name: cancellations
+-- What a worker must stop: runs it holds that somebody asked to cancel, and runs it believes it holds but does not.
+select g.run_id, r.cancel_action, r.cancel_reason, (r.run_id is null) as lost
+from unnest(%(run_ids)s, %(fences)s) as g(run_id, fence)
+left join langyard.runs r on r.run_id = g.run_id and r.fence = g.fence and r.status = 'running'
+where r.run_id is null or r.cancel_action is not null;
+
+-- name: strays
+-- The age keeps clear of claims that are still on their way back to the worker.
+select r.* from langyard.runs r
+where r.worker_id = %(worker_id)s and r.status = 'running' and r.run_id <> all(%(held)s)
+    and r.started_at < now() - interval '5 seconds';
+
+-- name: hand_back
+-- A draining worker returns a run at its last checkpoint; the attempt does not count.
+update langyard.runs set status = 'pending', worker_id = null, attempt = attempt - 1, fence = fence + 1, updated_at = now()
+where run_id = any(%(run_ids)s) and worker_id = %(worker_id)s and status = 'running'
+returning run_id;
+
+-- name: open_of_thread
+select run_id, status, worker_id from langyard.runs
+where thread_id = %(thread_id)s and status in ('pending', 'running') order by created_at;
+
+-- name: pending_count
+select count(*) as n from langyard.runs where status = 'pending';

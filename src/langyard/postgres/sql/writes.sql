@@ -1,0 +1,74 @@
+-- name: write
+-- Everything all runs of a process want stored, in one statement and so in one transaction and one fsync.
+-- `held` are the leases still ours; locking their rows holds off a take-over until this commits. Lease 0 is nobody's:
+-- writes outside any run. Rows of a lease that is gone write nothing; the answer names the leases that were honoured.
+with locked as (
+    select g.lease
+    from unnest(%(leases)s, %(run_ids)s, %(fences)s) as g(lease, run_id, fence)
+    join langyard.runs r on r.run_id = g.run_id and r.fence = g.fence
+    order by r.run_id
+    for no key update of r
+), held as materialized (
+    select lease from locked union all select 0
+), put_blobs as (
+    insert into checkpoint_blobs (thread_id, checkpoint_ns, channel, version, type, blob)
+    select thread_id, ns, channel, version, type, blob
+    from unnest(%(b_lease)s, %(b_thread)s, %(b_ns)s, %(b_channel)s, %(b_version)s, %(b_type)s, %(b_blob)s)
+        as b(lease, thread_id, ns, channel, version, type, blob)
+    where lease in (select lease from held)
+    on conflict do nothing
+), put_checkpoints as (
+    insert into checkpoints (thread_id, checkpoint_ns, checkpoint_id, parent_checkpoint_id, checkpoint, metadata)
+    select thread_id, ns, id, parent, checkpoint::jsonb, metadata::jsonb
+    from unnest(%(c_lease)s, %(c_thread)s, %(c_ns)s, %(c_id)s, %(c_parent)s, %(c_checkpoint)s, %(c_metadata)s)
+        as c(lease, thread_id, ns, id, parent, checkpoint, metadata)
+    where lease in (select lease from held)
+    on conflict (thread_id, checkpoint_ns, checkpoint_id)
+        do update set checkpoint = excluded.checkpoint, metadata = excluded.metadata
+), put_writes as (
+    insert into checkpoint_writes (thread_id, checkpoint_ns, checkpoint_id, task_id, task_path, idx, channel, type, blob)
+    select thread_id, ns, id, task_id, task_path, idx, channel, type, blob
+    from unnest(%(w_lease)s, %(w_thread)s, %(w_ns)s, %(w_id)s, %(w_task)s, %(w_path)s, %(w_idx)s, %(w_channel)s, %(w_type)s, %(w_blob)s)
+        as w(lease, thread_id, ns, id, task_id, task_path, idx, channel, type, blob)
+    where lease in (select lease from held)
+    on conflict do nothing
+), put_rewrites as (
+    insert into checkpoint_writes (thread_id, checkpoint_ns, checkpoint_id, task_id, task_path, idx, channel, type, blob)
+    select thread_id, ns, id, task_id, task_path, idx, channel, type, blob
+    from unnest(%(o_lease)s, %(o_thread)s, %(o_ns)s, %(o_id)s, %(o_task)s, %(o_path)s, %(o_idx)s, %(o_channel)s, %(o_type)s, %(o_blob)s)
+        as o(lease, thread_id, ns, id, task_id, task_path, idx, channel, type, blob)
+    where lease in (select lease from held)
+    on conflict (thread_id, checkpoint_ns, checkpoint_id, task_id, idx)
+        do update set channel = excluded.channel, type = excluded.type, blob = excluded.blob
+), put_events as (
+    insert into langyard.events (run_id, seq, thread_id, event, data)
+    select run_id, seq, thread_id, event, data
+    from unnest(%(e_lease)s, %(e_run)s, %(e_seq)s, %(e_thread)s, %(e_event)s, %(e_data)s) as e(lease, run_id, seq, thread_id, event, data)
+    where lease in (select lease from held)
+    on conflict do nothing
+), ended as (
+    select f.* from unnest(
+        %(f_lease)s, %(f_run)s, %(f_status)s, %(f_error)s, %(f_thread_status)s, %(f_values)s, %(f_interrupts)s, %(f_config)s
+    ) as f(lease, run_id, status, error, thread_status, state, interrupts, config)
+    where lease in (select lease from held)
+), finished as (
+    update langyard.runs r set
+        status = ended.status, error = ended.error::jsonb, worker_id = null, finished_at = now(), updated_at = now()
+    from ended where r.run_id = ended.run_id and r.status = 'running'
+    returning r.run_id, r.thread_id, ended.error, ended.thread_status, ended.state, ended.interrupts, ended.config
+), freed as (
+    update langyard.threads t set
+        open_runs = t.open_runs - 1,
+        revision = t.revision + 1,
+        status = case when t.open_runs > 1 then 'busy' else f.thread_status end,
+        "values" = coalesce(f.state::jsonb, t."values"),
+        interrupts = coalesce(f.interrupts::jsonb, t.interrupts),
+        config = coalesce(f.config::jsonb, t.config),
+        error = f.error::jsonb,
+        updated_at = now(), state_updated_at = now()
+    from finished f where t.thread_id = f.thread_id
+    returning f.run_id, t.open_runs
+)
+select
+    (select array_agg(lease) from held) as held,
+    (select array_agg(run_id) from freed where open_runs > 0) as queued;

@@ -1,0 +1,277 @@
+"""The group-commit writer: what all runs of a process want stored goes out as one statement, one commit for many.
+
+Called by the checkpointer and the worker, on the worker's loop. One batch is under way at a time; what arrives meanwhile
+gathers in the next. A batch somebody waits for goes at once, one nobody waits for within `LINGER_S`. A batch that meets a
+dead database is sent again, unchanged, until it is committed: every row in it is idempotent, and the fence decides anew.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from langyard.model.errors import LeaseLost, Unavailable
+from langyard.postgres.arrays import Blobs, Ints, Texts, Uuids
+from langyard.postgres.database import Database
+from langyard.postgres.queries import load
+
+log = logging.getLogger(__name__)
+
+_WRITE = load("writes")["write"]
+
+# How long a write nobody waits for may linger to share its commit: with durability="async" that is the price of a crash.
+LINGER_S = 0.004
+# Beyond this much unwritten data, writers wait: a database that is away must not fill the memory.
+HIGH_WATER = 64 * 1024 * 1024
+
+
+@dataclass(eq=False, slots=True)
+class Lease:
+    """A worker's right to write for one run. `on_lost` is called once, on the loop, when the database refuses it."""
+
+    run_id: UUID
+    thread_id: UUID
+    fence: int
+    on_lost: Callable[[], None] | None = None
+    lost: bool = False
+
+    def lose(self) -> None:
+        """Mark it gone; later writes raise at once."""
+        if not self.lost:
+            self.lost = True
+            if self.on_lost is not None:
+                self.on_lost()
+
+    def check(self) -> None:
+        """Raises `LeaseLost` when the lease is known to be gone."""
+        if self.lost:
+            raise LeaseLost(f"The lease on run {self.run_id} is lost: another worker has taken it over.")
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """How a run ended and what its thread becomes. JSON columns are UTF-8 JSON text; None leaves a column as it is."""
+
+    status: str
+    thread_status: str
+    error: bytes | None = None
+    values: bytes | None = None
+    interrupts: bytes | None = None
+    config: bytes | None = None
+
+
+@dataclass(eq=False, slots=True)
+class Batch:
+    """Rows by primary key, so that no statement meets the same row twice."""
+
+    done: asyncio.Future[None]
+    leases: dict[Lease, int] = field(default_factory=dict)
+    blobs: dict[tuple[str, str, str, str], tuple[int, str, bytes | None]] = field(default_factory=dict)
+    checkpoints: dict[tuple[str, str, str], tuple[int, str | None, bytes, bytes]] = field(default_factory=dict)
+    writes: dict[tuple[str, str, str, str, int], tuple[int, str, str, str, bytes]] = field(default_factory=dict)
+    rewrites: dict[tuple[str, str, str, str, int], tuple[int, str, str, str, bytes]] = field(default_factory=dict)
+    events: dict[tuple[UUID, int], tuple[int, UUID, str, bytes]] = field(default_factory=dict)
+    finishes: dict[UUID, tuple[int, Finish]] = field(default_factory=dict)
+    size: int = 0
+    refused: Exception | None = None
+
+    def index(self, lease: Lease | None) -> int:
+        """The number by which this batch's rows name the lease; 0 is a write outside any run."""
+        if lease is None:
+            return 0
+        lease.check()
+        return self.leases.setdefault(lease, len(self.leases) + 1)
+
+    @property
+    def empty(self) -> bool:
+        """Whether there is nothing to send."""
+        return not (self.checkpoints or self.writes or self.rewrites or self.finishes or self.events or self.blobs)
+
+    def params(self) -> dict[str, object]:
+        """The statement's arrays."""
+        b, c, w, o, e, f = (
+            [(*k, *v) for k, v in rows.items()]  # type: ignore[attr-defined]
+            for rows in (self.blobs, self.checkpoints, self.writes, self.rewrites, self.events, self.finishes)
+        )
+        ends = [(run_id, lease, end) for run_id, lease, end in f]
+        return {
+            "leases": Ints(self.leases.values()),
+            "run_ids": Uuids(lease.run_id for lease in self.leases),
+            "fences": Ints(lease.fence for lease in self.leases),
+            "b_thread": Texts(r[0] for r in b),
+            "b_ns": Texts(r[1] for r in b),
+            "b_channel": Texts(r[2] for r in b),
+            "b_version": Texts(r[3] for r in b),
+            "b_lease": Ints(r[4] for r in b),
+            "b_type": Texts(r[5] for r in b),
+            "b_blob": Blobs(r[6] for r in b),
+            "c_thread": Texts(r[0] for r in c),
+            "c_ns": Texts(r[1] for r in c),
+            "c_id": Texts(r[2] for r in c),
+            "c_lease": Ints(r[3] for r in c),
+            "c_parent": Texts(r[4] for r in c),
+            "c_checkpoint": Texts(r[5] for r in c),
+            "c_metadata": Texts(r[6] for r in c),
+            **_write_params("w", w),
+            **_write_params("o", o),
+            "e_run": Uuids(r[0] for r in e),
+            "e_seq": Ints(r[1] for r in e),
+            "e_lease": Ints(r[2] for r in e),
+            "e_thread": Uuids(r[3] for r in e),
+            "e_event": Texts(r[4] for r in e),
+            "e_data": Blobs(r[5] for r in e),
+            "f_run": Uuids(run_id for run_id, _, _ in ends),
+            "f_lease": Ints(lease for _, lease, _ in ends),
+            "f_status": Texts(end.status for _, _, end in ends),
+            "f_error": Texts(end.error for _, _, end in ends),
+            "f_thread_status": Texts(end.thread_status for _, _, end in ends),
+            "f_values": Texts(end.values for _, _, end in ends),
+            "f_interrupts": Texts(end.interrupts for _, _, end in ends),
+            "f_config": Texts(end.config for _, _, end in ends),
+        }
+
+
+def _write_params(prefix: str, rows: list[tuple[str, str, str, str, int, int, str, str, str, bytes]]) -> dict[str, object]:
+    return {
+        f"{prefix}_thread": Texts(r[0] for r in rows),
+        f"{prefix}_ns": Texts(r[1] for r in rows),
+        f"{prefix}_id": Texts(r[2] for r in rows),
+        f"{prefix}_task": Texts(r[3] for r in rows),
+        f"{prefix}_idx": Ints(r[4] for r in rows),
+        f"{prefix}_lease": Ints(r[5] for r in rows),
+        f"{prefix}_path": Texts(r[6] for r in rows),
+        f"{prefix}_channel": Texts(r[7] for r in rows),
+        f"{prefix}_type": Texts(r[8] for r in rows),
+        f"{prefix}_blob": Blobs(r[9] for r in rows),
+    }
+
+
+class Writer:
+    """Start with `start` on the loop that will use it; `close` sends what is left."""
+
+    def __init__(self, database: Database, *, on_queued: Callable[[], None] | None = None) -> None:
+        self._database = database
+        self._on_queued = on_queued
+        self._batch: Batch | None = None
+        self._sending: Batch | None = None
+        self._wake = asyncio.Event()
+        self._urgent = asyncio.Event()
+        self._room = asyncio.Event()
+        self._room.set()
+        self._closing = False
+        self._loop_task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin to send."""
+        self._loop_task = asyncio.create_task(self._run(), name="langyard writer")
+
+    async def close(self) -> None:
+        """Send what waits, then stop."""
+        self._closing = True
+        self._wake.set()
+        self._urgent.set()
+        if self._loop_task is not None:
+            await self._loop_task
+
+    def batch(self, added: int = 0) -> Batch:
+        """The batch that gathers now; `added` is about how many bytes the caller is about to put in."""
+        if self._batch is None:
+            self._batch = Batch(asyncio.get_running_loop().create_future())
+            self._wake.set()
+        self._batch.size += added
+        if self._batch.size > HIGH_WATER:
+            self._room.clear()
+            self._urgent.set()
+        return self._batch
+
+    async def room(self) -> None:
+        """Wait while too much is unwritten."""
+        if not self._room.is_set():
+            await self._room.wait()
+
+    async def commit(self, lease: Lease | None = None) -> None:
+        """Wait until everything put so far is committed.
+
+        Raises `LeaseLost` when the lease's rows were refused, and the database's own error for rows of no lease.
+        """
+        batch = self._batch or self._sending
+        if batch is not None:
+            if batch is self._batch:
+                self._urgent.set()
+            await asyncio.shield(batch.done)
+            if lease is None and batch.refused is not None:
+                raise batch.refused
+        if lease is not None:
+            lease.check()
+
+    async def _run(self) -> None:
+        while True:
+            await self._wake.wait()
+            if self._batch is None and self._closing:
+                return
+            if not self._urgent.is_set():
+                try:
+                    async with asyncio.timeout(LINGER_S):
+                        await self._urgent.wait()
+                except TimeoutError:
+                    pass
+            batch, self._batch = self._batch, None
+            self._urgent.clear()
+            if not self._closing:
+                self._wake.clear()
+            if batch is None:
+                continue
+            self._sending = batch
+            await self._send(batch)
+            self._sending = None
+            self._room.set()
+            batch.done.set_result(None)
+
+    async def _send(self, batch: Batch) -> None:
+        if batch.empty:
+            return
+        params, delay = batch.params(), 0.05
+        while True:
+            try:
+                row = await self._database.fetch_one(_WRITE, params)
+            except Unavailable:
+                # The connection may have died after the commit: sending again is harmless, not sending would lose work.
+                await asyncio.sleep(delay)
+                delay = min(delay * 2, 1.0)
+                continue
+            except Exception as error:  # a row the server refuses as such: its run must end, others must go on
+                if len(_owners(batch)) > 1:
+                    await self._send_apart(batch)
+                    return
+                log.exception("a batch of writes was refused by the database")
+                batch.refused = error
+                for lease in batch.leases:
+                    lease.lose()
+                return
+            held = set(row["held"] or ()) if row else set()
+            for lease, number in batch.leases.items():
+                if number not in held:
+                    lease.lose()
+            if row and row["queued"] and self._on_queued is not None:
+                self._on_queued()
+            return
+
+    async def _send_apart(self, batch: Batch) -> None:
+        """One poisoned row refuses the whole statement: send each lease's rows alone, so that only the guilty run fails."""
+        owners: list[tuple[Lease | None, int]] = [(None, 0), *batch.leases.items()]
+        for lease, number in owners:
+            part = Batch(batch.done, leases={} if lease is None else {lease: number})
+            for kind in _KINDS:
+                setattr(part, kind, {key: row for key, row in getattr(batch, kind).items() if row[0] == number})
+            await self._send(part)
+            batch.refused = batch.refused or (part.refused if lease is None else None)
+
+
+_KINDS = ("blobs", "checkpoints", "writes", "rewrites", "events", "finishes")
+
+
+def _owners(batch: Batch) -> set[int]:
+    return {row[0] for kind in _KINDS for row in getattr(batch, kind).values()}

@@ -1,0 +1,291 @@
+"""One run, from its claim to its end: LangGraph streams, events go out, the end is committed and then announced.
+
+Called by the worker, once per claimed run, in an asyncio task of its own on the worker's loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+from langgraph.errors import EmptyInputError
+from langgraph.pregel import Pregel
+from langgraph.store.base import BaseStore
+from langgraph.types import Command
+
+from langyard import serde
+from langyard.graphs import Graphs
+from langyard.model.errors import LangyardError, LeaseLost
+from langyard.model.events import Event, Sequence
+from langyard.model.runs import ClaimedRun, RunEnd, RunStatus
+from langyard.postgres.checkpoints import Checkpointer, Scope
+from langyard.postgres.database import Database
+from langyard.postgres.writer import Finish, Lease, Writer
+from langyard.streams import LocalBus
+from langyard.worker import events
+
+log = logging.getLogger("langyard.runs")
+
+# Steps without which LangGraph's own default would let a loop run for ten thousand steps.
+_RESERVED = "__"
+
+
+@dataclass(frozen=True, slots=True)
+class Means:
+    """What every execution of a worker uses."""
+
+    graphs: Graphs
+    database: Database
+    writer: Writer
+    bus: LocalBus
+    store: BaseStore | None
+    timeout_s: float
+    recursion_limit: int | None
+
+
+@dataclass(slots=True)
+class Stop:
+    """Why a run is being cancelled."""
+
+    kind: Literal["cancel", "drain", "lost"]
+    reason: str = ""
+
+
+class Execution:
+    """A claimed run. `run` ends when the run's end is committed, when it was handed back, or when the lease is gone."""
+
+    def __init__(self, claimed: ClaimedRun, means: Means) -> None:
+        self.claimed = claimed
+        self.stop: Stop | None = None
+        self._means = means
+        self._task: asyncio.Task[None] | None = None
+        self._sequence = Sequence()
+        self._last: Any = None
+        self._seen_state = False
+        self._interrupted = False
+        self.lease = Lease(claimed.run_id, claimed.thread_id, claimed.fence, on_lost=self._on_lost)
+        fresh = claimed.fresh and claimed.attempt == 1
+        self._scope = Scope(
+            lease=self.lease,
+            head=dict(claimed.head) if claimed.head is not None else None,
+            fresh=fresh,
+            wait=claimed.kwargs.get("durability") == "sync",
+            metadata={"run_id": str(claimed.run_id), "run_attempt": claimed.attempt},
+        )
+
+    def begin(self, done: Any) -> None:
+        """Start on the running loop; `done(self)` is called when it is over, whatever happened."""
+        self._task = asyncio.create_task(self._run(), name=f"run {self.claimed.run_id}")
+        self._task.add_done_callback(lambda _: done(self))
+
+    def cancel(self, stop: Stop) -> None:
+        """Ask the run to stop; the first reason counts."""
+        if self.stop is None and self._task is not None:
+            self.stop = stop
+            self._task.cancel()
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing of it runs any more."""
+        return self._task is not None and self._task.done()
+
+    def _on_lost(self) -> None:
+        self.cancel(Stop("lost"))
+
+    async def _run(self) -> None:
+        claimed, began = self.claimed, time.perf_counter()
+        facts = {"workflow_type": claimed.graph_id, "run_id": str(claimed.run_id), "thread_id": str(claimed.thread_id)}
+        log.info("workflow_start", extra={**facts, "attempt": claimed.attempt})
+        try:
+            end = await self._execute()
+            if end is None:
+                return
+            status, thread_status, error = end
+            finished = await self._finish(status, thread_status, error)
+        except LeaseLost:
+            log.warning("the lease is lost: another worker has taken the run over", extra=facts)
+            return
+        duration = time.perf_counter() - began
+        log.info("workflow_complete", extra={**facts, "status": status, "duration": round(duration, 6)})
+        self._publish("end", serde.dumps({"run_id": str(claimed.run_id), "status": status}))
+        self._means.bus.finish(finished)
+
+    async def _execute(self) -> tuple[RunStatus, str, dict[str, Any] | None] | None:
+        """Stream the graph. Returns run status, thread status and error; None when the run is no longer ours to end."""
+        facts = {"workflow_type": self.claimed.graph_id, "run_id": str(self.claimed.run_id)}
+        limit = self.claimed.kwargs.get("timeout_s", self._means.timeout_s) or None
+        try:
+            async with asyncio.timeout(limit) as deadline:
+                waiting = await self._stream()
+            return "success", "interrupted" if waiting else "idle", None
+        except asyncio.CancelledError:
+            return await self._stopped()
+        except (LeaseLost, GeneratorExit):
+            raise
+        except TimeoutError as error:
+            if not deadline.expired():
+                return self._failed(error, facts)
+            text = f"The run took longer than its limit of {limit:g} seconds."
+            log.warning("workflow_error", extra={**facts, "error": "timeout"})
+            return "timeout", "error", {"error": "TimeoutError", "message": text}
+        except LangyardError as error:
+            log.warning("workflow_error", extra={**facts, "error": error.code})
+            return "error", "error", {"error": error.code, "message": error.detail}
+        except Exception as error:  # user code: whatever it raises is the run's outcome, not ours
+            return self._failed(error, facts)
+
+    def _failed(self, error: Exception, facts: Mapping[str, str]) -> tuple[RunStatus, str, dict[str, Any]]:
+        log.error("workflow_error", extra={**facts, "error": type(error).__name__}, exc_info=error)
+        failure = {"error": type(error).__name__, "message": str(error)}
+        self._publish("error", serde.dumps(public_error(error)))
+        return "error", "error", failure
+
+    async def _stopped(self) -> tuple[RunStatus, str, dict[str, Any] | None] | None:
+        """After a cancellation: user's, drain, or a lost lease."""
+        stop = self.stop
+        task = asyncio.current_task()
+        if task is not None:
+            task.uncancel()
+        if stop is None or stop.kind == "lost":
+            return None
+        with suppress(LeaseLost):
+            await self._means.writer.commit(self.lease)
+        if stop.kind == "drain":
+            return None
+        waiting = await self._has_next()
+        return "interrupted", "interrupted" if waiting else "idle", {"error": "UserInterrupt", "message": stop.reason}
+
+    async def _stream(self) -> bool:
+        """Run the graph to its end; True when the thread waits for somebody (an interrupt or a breakpoint)."""
+        claimed, kwargs = self.claimed, self.claimed.kwargs
+        wanted = list(kwargs.get("stream_mode") or ["values"])
+        modes = {events.LANGGRAPH_MODES[mode] for mode in wanted if mode in events.LANGGRAPH_MODES}
+        subgraphs = bool(kwargs.get("stream_subgraphs"))
+        config = self._config()
+        saver = None if kwargs.get("temporary") else Checkpointer(self._means.database, self._means.writer, self._scope)
+        self._publish("metadata", serde.dumps({"run_id": str(claimed.run_id), "attempt": claimed.attempt}))
+        graph = self._means.graphs.get(claimed.graph_id)
+        async with graph.open(config, access="threads.create_run", checkpointer=saver, store=self._means.store) as pregel:
+            value = await self._input(saver, config)
+            try:
+                async for item in pregel.astream(
+                    value,
+                    config,
+                    context=kwargs.get("context"),
+                    stream_mode=[*(modes | {"values"})],
+                    subgraphs=subgraphs,
+                    interrupt_before=kwargs.get("interrupt_before"),
+                    interrupt_after=kwargs.get("interrupt_after"),
+                    durability=kwargs.get("durability") or "async" if saver is not None else None,
+                ):
+                    namespace, mode, chunk = item if subgraphs else ((), *item)
+                    self._take(mode, namespace, chunk, publish=mode in modes)
+            except EmptyInputError:
+                if value is not None:
+                    raise
+            return await self._settle(pregel, config, saver)
+
+    def _take(self, mode: str, namespace: tuple[str, ...], chunk: Any, *, publish: bool) -> None:
+        if mode == "values" and not namespace:
+            if found := events.interrupts_of(chunk):
+                self._interrupted = True
+                chunk = {**chunk, events.INTERRUPT: tuple(found)}
+            self._last, self._seen_state = events.without_interrupts(chunk), True
+        if publish and self._means.bus.wanted(self.claimed.run_id):
+            name, data = events.encode(mode, namespace, chunk)
+            self._publish(name, data)
+
+    async def _settle(self, pregel: Pregel, config: Any, saver: Checkpointer | None) -> bool:
+        kwargs = self.claimed.kwargs
+        breakpoints = (
+            kwargs.get("interrupt_before") or kwargs.get("interrupt_after")
+            or pregel.interrupt_before_nodes or pregel.interrupt_after_nodes
+        )  # fmt: skip
+        if saver is None or (self._seen_state and not breakpoints):
+            return self._interrupted
+        state = await pregel.aget_state(config)
+        if not self._seen_state and state.values:
+            self._last, self._seen_state = state.values, True
+        for found in state.tasks:
+            if found.interrupts:
+                self._scope.interrupts.setdefault(found.id, found.interrupts)
+        return bool(state.next)
+
+    async def _has_next(self) -> bool:
+        """Whether the stopped thread has nodes still to run. Never raises: a broken graph has none."""
+        try:
+            saver, config = Checkpointer(self._means.database, self._means.writer, self._scope), self._config()
+            graph = self._means.graphs.get(self.claimed.graph_id)
+            async with graph.open(config, access="threads.read", checkpointer=saver) as pregel:
+                state = await pregel.aget_state(config)
+                if state.values:
+                    self._last, self._seen_state = state.values, True
+                return bool(state.next)
+        except Exception:  # user code: a factory that fails now must not keep the run from ending
+            log.exception("the state of a stopped run could not be read")
+            return False
+
+    async def _input(self, saver: Checkpointer | None, config: Any) -> Any:
+        """What to give LangGraph: the input, a command, or nothing when an earlier attempt got past the input."""
+        kwargs = self.claimed.kwargs
+        if saver is not None and self.claimed.attempt > 1:
+            latest = await saver.aget_tuple(config)
+            if latest is not None and latest.metadata.get("run_id") == str(self.claimed.run_id):
+                return None
+        if (command := kwargs.get("command")) is not None:
+            known = {key: command[key] for key in ("update", "resume", "goto") if command.get(key) is not None}
+            return Command(**known)
+        return kwargs.get("input")
+
+    def _config(self) -> dict[str, Any]:
+        claimed = self.claimed
+        given: Mapping[str, Any] = claimed.kwargs.get("config") or {}
+        ids = {
+            "thread_id": str(claimed.thread_id), "run_id": str(claimed.run_id), "graph_id": claimed.graph_id,
+            "assistant_id": str(claimed.assistant_id) if claimed.assistant_id else None, "user_id": claimed.user_id or "",
+        }  # fmt: skip
+        configurable = {k: v for k, v in (given.get("configurable") or {}).items() if not k.startswith(_RESERVED)}
+        metadata = {**(given.get("metadata") or {}), **claimed.metadata, **ids, "run_attempt": claimed.attempt}
+        config: dict[str, Any] = {
+            "configurable": {**configurable, **ids, **(claimed.kwargs.get("checkpoint") or {}), "thread_id": ids["thread_id"]},
+            "metadata": {key: value for key, value in metadata.items() if value is not None},
+            "run_id": claimed.run_id,
+        }
+        if tags := given.get("tags"):
+            config["tags"] = list(tags)
+        if limit := given.get("recursion_limit") or self._means.recursion_limit:
+            config["recursion_limit"] = limit
+        return config
+
+    async def _finish(self, status: RunStatus, thread_status: str, error: dict[str, Any] | None) -> RunEnd:
+        claimed = self.claimed
+        values = serde.dumps(self._last) if self._seen_state else None
+        waiting = events.thread_interrupts(self._scope.interrupts) if thread_status == "interrupted" else {}
+        end = Finish(
+            status=status,
+            thread_status=thread_status,
+            error=serde.dumps(error) if error else None,
+            values=values,
+            interrupts=serde.dumps(waiting),
+        )
+        batch = self._means.writer.batch(len(values or b""))
+        batch.finishes[claimed.run_id] = (batch.index(self.lease), end)
+        await self._means.writer.commit(self.lease)
+        flat = tuple(entry for entries in waiting.values() for entry in entries)
+        return RunEnd(claimed.run_id, claimed.thread_id, status, values, flat, error)
+
+    def _publish(self, name: str, data: bytes) -> None:
+        if self._means.bus.wanted(self.claimed.run_id):
+            self._means.bus.publish(self.claimed.run_id, Event(self._sequence.next(), name, data))
+
+
+def public_error(error: BaseException) -> dict[str, str]:
+    """What a stream's reader is told: the text only of errors whose text is known to be harmless (contract A.5)."""
+    module = type(error).__module__
+    known = module == "builtins" or module.startswith("langgraph.")
+    return {"error": type(error).__name__, "message": str(error) if known else "An internal error occurred"}

@@ -1,0 +1,313 @@
+"""A process's worker: a thread with an event loop of its own, slots, and the claim loop that fills them.
+
+Made and stopped by `app`; the rules in `runs` reach it through the `Slots` methods, from any thread.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import socket
+import threading
+from collections.abc import Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID, uuid4
+
+import uvloop
+from langgraph.store.base import BaseStore
+
+from langyard import __version__
+from langyard.graphs import Graphs
+from langyard.model.errors import LangyardError
+from langyard.model.runs import ClaimedRun
+from langyard.postgres import runs as rows
+from langyard.postgres.database import Database
+from langyard.postgres.workers import Heartbeat, bury
+from langyard.postgres.writer import Writer
+from langyard.streams import LocalBus
+from langyard.worker.execution import Execution, Means, Stop
+from langyard.worker.lease import LeaseKeeper
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How a worker works; seconds throughout. `url` leads to the database, `direct_url` past any pooler."""
+
+    url: str
+    direct_url: str
+    transaction_pooler: bool = False
+    pool_size: int = 10
+    slots: int = 100
+    lease_ttl_s: float = 4.0
+    lease_renew_s: float = 1.0
+    poll_s: float = 1.0
+    sweep_s: float = 1.0
+    grace_s: float = 30.0
+    run_timeout_s: float = 86400.0
+    max_attempts: int = 3
+    recursion_limit: int | None = None
+
+
+class Worker:
+    """`start` returns when runs can be accepted; `stop` when every run is ended or handed back."""
+
+    def __init__(
+        self,
+        options: Options,
+        graphs: Graphs,
+        bus: LocalBus,
+        *,
+        store: Callable[[Database], BaseStore] | None = None,
+    ) -> None:
+        self.worker_id = uuid4()
+        self._options = options
+        self._graphs = graphs
+        self._bus = bus
+        self._store = store
+        self._lock = threading.Lock()
+        self._free = options.slots
+        self._open = False
+        self._executions: dict[UUID, Execution] = {}
+        self._thread: threading.Thread | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._ready = threading.Event()
+        self._failure: BaseException | None = None
+
+    def start(self) -> None:
+        """Start the thread. Raises what keeps the worker from working."""
+        self._thread = threading.Thread(target=self._main, name="langyard worker", daemon=True)
+        self._thread.start()
+        self._ready.wait()
+        if self._failure is not None:
+            raise self._failure
+
+    def stop(self) -> None:
+        """Drain: take no more, let runs end for the grace time, hand the rest back."""
+        with self._lock:
+            self._open = False
+        self._call(lambda: self._stopping.set())
+        if self._thread is not None:
+            self._thread.join()
+
+    def reserve(self) -> UUID | None:
+        """A slot for a run that is about to be inserted."""
+        with self._lock:
+            if not self._open or self._free <= 0 or self._keeper.overdue:
+                return None
+            self._free -= 1
+            return self.worker_id
+
+    def release(self) -> None:
+        """Give a slot back."""
+        with self._lock:
+            self._free += 1
+
+    def accept(self, claimed: ClaimedRun) -> None:
+        """Run it in the slot reserved before."""
+        self._call(lambda: self._begin(claimed))
+
+    def wake(self) -> None:
+        """Look for pending runs now."""
+        self._call(lambda: self._wake.set())
+
+    def cancel(self, run_id: UUID, action: str, reason: str) -> bool:
+        """Stop a run that runs here."""
+        if run_id not in self._executions:
+            return False
+        self._call(lambda: self._stop_run(run_id, Stop("cancel", reason)))
+        return True
+
+    @property
+    def running(self) -> int:
+        """Runs executing now."""
+        return len(self._executions)
+
+    def _call(self, action: Callable[[], object]) -> None:
+        if self._loop is not None:
+            with suppress(RuntimeError):  # the loop is closed: there is nothing left to tell it
+                self._loop.call_soon_threadsafe(action)
+
+    def _main(self) -> None:
+        try:
+            with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+                runner.run(self._work())
+        except BaseException as error:  # the thread's end: handed to whoever started it, or logged
+            self._failure = error
+            if self._ready.is_set():
+                log.exception("the worker has stopped working")
+        finally:
+            self._open = False
+            self._ready.set()
+
+    async def _work(self) -> None:
+        options = self._options
+        self._loop = asyncio.get_running_loop()
+        # Synchronous nodes run in threads: as many as there are slots, or a thousand sleeping nodes would queue.
+        self._loop.set_default_executor(ThreadPoolExecutor(max(8, options.slots), thread_name_prefix="langyard node"))
+        self._wake, self._stopping = asyncio.Event(), asyncio.Event()
+        self._database = Database(
+            options.url, name="worker", max_size=options.pool_size, transaction_pooler=options.transaction_pooler
+        )
+        await self._database.open()
+        writer = Writer(self._database, on_queued=self._wake.set)
+        writer.start()
+        self._means = Means(
+            graphs=self._graphs,
+            database=self._database,
+            writer=writer,
+            bus=self._bus,
+            store=self._store(self._database) if self._store is not None else None,
+            timeout_s=options.run_timeout_s,
+            recursion_limit=options.recursion_limit,
+        )
+        await self._enlist()
+        chores = [asyncio.create_task(chore) for chore in (self._claim(), self._sweep(), self._reconcile())]
+        self._open = True
+        self._ready.set()
+        await self._stopping.wait()
+        for chore in chores:
+            chore.cancel()
+        await asyncio.gather(*chores, return_exceptions=True)
+        await self._drain()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(5):
+                await writer.close()
+        await asyncio.to_thread(self._keeper.stop)
+        await self._database.close()
+
+    async def _enlist(self) -> None:
+        """Register under the present `worker_id` and keep its lease."""
+        options = self._options
+        self._keeper = LeaseKeeper(
+            Heartbeat(options.direct_url, self.worker_id, options.lease_ttl_s),
+            self.worker_id,
+            renew_s=options.lease_renew_s,
+            ttl_s=options.lease_ttl_s,
+            on_lost=lambda: self._call(self._lost),
+        )
+        start = self._keeper.start
+        facts = {"host": socket.gethostname(), "pid": os.getpid(), "version": __version__, "slots": options.slots}
+        await asyncio.to_thread(lambda: start(**facts, graphs=self._graphs.names()))  # type: ignore[arg-type]
+
+    def _lost(self) -> None:
+        """Buried: stop what runs here (its writes are refused anyway) and come back as another worker."""
+        for execution in list(self._executions.values()):
+            execution.lease.lose()
+        self._spawn(self._reenlist())
+
+    async def _reenlist(self) -> None:
+        self.worker_id = uuid4()
+        while True:
+            try:
+                await self._enlist()
+                return
+            except Exception as error:  # the driver's: the database may be away just now
+                log.warning("this worker cannot register again yet: %s", error)
+                await asyncio.sleep(self._options.poll_s)
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        self._background = asyncio.create_task(work)
+
+    def _begin(self, claimed: ClaimedRun) -> None:
+        execution = Execution(claimed, self._means)
+        self._executions[claimed.run_id] = execution
+        execution.begin(self._ended)
+
+    def _ended(self, execution: Execution) -> None:
+        self._executions.pop(execution.claimed.run_id, None)
+        with self._lock:
+            self._free += 1
+            none_before = self._free == 1
+        if none_before:
+            self._wake.set()
+
+    def _stop_run(self, run_id: UUID, stop: Stop) -> None:
+        execution = self._executions.get(run_id)
+        if execution is not None:
+            execution.cancel(stop)
+
+    async def _claim(self) -> None:
+        """Fill free slots whenever there may be something; look every `poll_s` in any case."""
+        while True:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._options.poll_s):
+                    await self._wake.wait()
+            self._wake.clear()
+            try:
+                await self._claim_some()
+            except LangyardError as error:
+                log.warning("cannot claim runs: %s", error.detail)
+
+    async def _claim_some(self) -> None:
+        with self._lock:
+            wanted = min(self._free, 32) if self._open and not self._keeper.overdue else 0
+            self._free -= wanted
+        claimed: list[ClaimedRun] = []
+        try:
+            if wanted:
+                claimed = await rows.claim(self._database, self.worker_id, self._graphs.names(), wanted)
+        finally:
+            with self._lock:
+                self._free += wanted - len(claimed)
+        for run in claimed:
+            self._begin(run)
+        if wanted and len(claimed) == wanted:
+            self._wake.set()
+
+    async def _sweep(self) -> None:
+        """Take over the runs of dead workers."""
+        options = self._options
+        while True:
+            await asyncio.sleep(options.sweep_s)
+            with suppress(LangyardError):
+                taken = await bury(self._database, ttl_s=options.lease_ttl_s, max_attempts=options.max_attempts)
+                for run_id, status in taken:
+                    log.warning("a worker died; its run is %s", status, extra={"run_id": str(run_id)})
+                if taken:
+                    self._wake.set()
+
+    async def _reconcile(self) -> None:
+        """Learn what the database knows better: runs cancelled from elsewhere, runs lost, runs claimed but never received."""
+        while True:
+            await asyncio.sleep(self._options.poll_s)
+            with suppress(LangyardError):
+                await self._reconcile_once()
+
+    async def _reconcile_once(self) -> None:
+        held = {run_id: execution.claimed.fence for run_id, execution in self._executions.items()}
+        if held:
+            for row in await rows.cancellations(self._database, held):
+                execution = self._executions.get(row["run_id"])
+                if execution is None or execution.claimed.fence != held[row["run_id"]]:
+                    continue
+                if row["cancel_action"] is not None:
+                    execution.cancel(Stop("cancel", row["cancel_reason"] or ""))
+        for run in await rows.strays(self._database, self.worker_id, list(held)):
+            if run.run_id not in self._executions:
+                with self._lock:
+                    self._free -= 1
+                self._begin(run)
+
+    async def _drain(self) -> None:
+        options = self._options
+        with suppress(TimeoutError):
+            async with asyncio.timeout(options.grace_s):
+                while self._executions:
+                    await asyncio.sleep(0.02)
+        left = list(self._executions.values())
+        for execution in left:
+            execution.cancel(Stop("drain"))
+        if not left:
+            return
+        log.info("handing back %d unfinished runs", len(left))
+        with suppress(TimeoutError, LangyardError):
+            async with asyncio.timeout(5):
+                while any(not execution.over for execution in left):
+                    await asyncio.sleep(0.01)
+                await rows.hand_back(self._database, self.worker_id, [e.claimed.run_id for e in left])
