@@ -94,7 +94,9 @@ def database(postgres_url: str, _template: str) -> Iterator[str]:
     name = f"test_{uuid.uuid4().hex}"
     with psycopg.connect(postgres_url, autocommit=True) as connection:
         connection.execute(
-            sql.SQL("create database {} template {}").format(sql.Identifier(name), sql.Identifier(_template))
+            sql.SQL("create database {} template {} strategy file_copy").format(
+                sql.Identifier(name), sql.Identifier(_template)
+            )
         )
     yield _at(postgres_url, name)
     with psycopg.connect(postgres_url, autocommit=True) as connection:

