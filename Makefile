@@ -5,7 +5,7 @@ VENV ?= .venv
 export VENV PYTHON
 BIN := $(VENV)/bin
 
-# Test files are spread over two processes, a file stays in one: each process starts one PostgreSQL and keeps it.
+# Test files are spread over two processes that share one PostgreSQL; a file stays in one process, with the servers it starts.
 PYTEST := $(BIN)/python -m pytest -n $(or $(WORKERS),2) --dist loadfile
 PORT ?= 8000
 ARGS ?=
@@ -67,7 +67,7 @@ lint: setup ## Lint only
 .PHONY: types
 types: setup ## Strict types only
 	@echo "· Types"
-	@$(BIN)/mypy
+	@$(BIN)/mypy src tests $(wildcard examples benchmarks scripts/*.py)
 
 .PHONY: fence
 fence: setup ## Who may import whom: .importlinter, the layers of docs/explanation/architecture.md
@@ -81,5 +81,6 @@ lock: setup ## Pin requirements/ again from pyproject.toml (ARGS="--upgrade" for
 
 .PHONY: clean
 clean: ## Remove the environment, caches and build products (never .langyard, where the data lies)
-	@rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	@[ ! -f "$(VENV)/pyvenv.cfg" ] || rm -rf "$(VENV)"
+	@rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	@find . -name __pycache__ -type d -not -path './node_modules/*' -prune -exec rm -rf {} +

@@ -2,6 +2,7 @@
 # Makes the environment every make target runs in, from nothing but Python >= 3.11 and a package index; at once when it stands already.
 #   PYTHON=/path/to/python   use this interpreter instead of the first suitable one
 #   VENV=folder              where the environment lies (default .venv)
+#   --which                  only print the interpreter that would be used
 # Installs exactly requirements/dev.txt (hashes checked), then this package in editable form.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -29,6 +30,11 @@ find_python() {
     return 1
 }
 
+if [ "${1:-}" = --which ]; then
+    find_python
+    exit
+fi
+
 # Runs, has the Python asked for, and lies where it was made: its scripts carry their own path.
 stands() {
     suits "$VENV/bin/python" || return 1
@@ -43,6 +49,10 @@ if stands; then
 else
     python=$(find_python)
     say "Making the environment $VENV with $("$python" -V)"
+    if [ -e "$VENV" ] && [ ! -f "$VENV/pyvenv.cfg" ]; then
+        printf '%s exists and is no environment; it is left alone. Say make VENV=another-folder.\n' "$VENV" >&2
+        exit 1
+    fi
     rm -rf "$VENV"
     if ! "$python" -m venv "$VENV"; then
         printf 'This Python cannot make an environment; on Debian and Ubuntu install the package python3-venv.\n' >&2
