@@ -98,7 +98,7 @@ def read_project(path: Path) -> Project:
 
     Raises ConfigurationError naming line and column where it is no JSON, or listing all that is wrong in it.
     """
-    path = path.absolute()
+    path = Path(os.path.abspath(path))  # noqa: PTH100 - a link keeps its name
     return _Reader(path, _parse(path)).project()
 
 
@@ -169,7 +169,7 @@ class _Reader:
             self.problems.append('`dependencies` must be a list of folders and packages, as in [".", "httpx"].')
             return (), ()
         local = [entry for entry in given if entry.startswith((".", "/", "~"))]
-        folders = [(self.path.parent / Path(entry).expanduser()).resolve() for entry in local]
+        folders = [Path(os.path.abspath(self.path.parent / Path(entry).expanduser())) for entry in local]  # noqa: PTH100 - a link keeps its name
         for entry, folder in zip(local, folders, strict=True):
             if not folder.is_dir():
                 self.problems.append(f"`dependencies` names {entry!r}, but {folder} is no folder.")
@@ -183,7 +183,7 @@ class _Reader:
                 self.problems.append(f"`env` holds {name!r}, which no environment can take.")
         if "LANGGRAPH_STRICT_MSGPACK" in found:
             self.warnings.append(
-                "langgraph.json: LangGraph reads LANGGRAPH_STRICT_MSGPACK before `env` is; set it where Langyard is started."
+                "LANGGRAPH_STRICT_MSGPACK comes too late from `env`; set it where Langyard is started."
             )
         return found
 
