@@ -26,6 +26,18 @@ class Entry(Protocol):
         """A sentence for those who choose among graphs."""
 
 
+class Source(Protocol):
+    """A read `langgraph.json`; targets that are files are meant from `root`."""
+
+    @property
+    def graphs(self) -> Mapping[str, Entry]:
+        """Its graphs by name."""
+
+    @property
+    def root(self) -> Path:
+        """Its folder."""
+
+
 class Graphs:
     """Every graph by name. `broken` holds, by name, why a graph could not be loaded: for the log, not for clients."""
 
@@ -33,24 +45,21 @@ class Graphs:
         self.broken: dict[str, str] = {}
         self._graphs: dict[str, Graph] = {}
 
-    @classmethod
-    def load(cls, entries: Mapping[str, Entry], root: Path, *, strict: bool = False) -> Graphs:
-        """Imports and prepares every graph. Runs user code and blocks: for start-up.
+    def load(self, project: Source, *, strict: bool = False) -> None:
+        """Imports and prepares every graph of a project. Runs user code and blocks: for start-up.
 
         One that fails is in `broken` and leaves the others alone; with `strict`, raises ConfigurationError naming each.
         """
-        graphs = cls()
-        for name, entry in entries.items():
+        for name, entry in project.graphs.items():
             try:
-                export = load_export(entry.target, root)
-                graphs._graphs[name] = _graph(name, export.value, entry.description, export.place)
+                export = load_export(entry.target, project.root)
+                self._graphs[name] = _graph(name, export.value, entry.description, export.place)
             except LoadError as wrong:
-                graphs.broken[name] = str(wrong)
+                self.broken[name] = str(wrong)
                 logger.error("workflow %s is broken: %s", name, wrong)
-        if strict and graphs.broken:
-            lines = (f"workflow {name}: {why}" for name, why in graphs.broken.items())
+        if strict and self.broken:
+            lines = (f"workflow {name}: {why}" for name, why in self.broken.items())
             raise ConfigurationError("\n- ".join(["Not every graph can be loaded:", *lines]))
-        return graphs
 
     def names(self) -> list[str]:
         """The names that `get` answers, in order of the alphabet."""
