@@ -92,11 +92,12 @@ class Batch:
 
     def params(self) -> dict[str, object]:
         """The statement's arrays."""
-        b, c, w, o, e, f = (
-            [(*k, *v) for k, v in rows.items()]  # type: ignore[attr-defined]
-            for rows in (self.blobs, self.checkpoints, self.writes, self.rewrites, self.events, self.finishes)
-        )
-        ends = [(run_id, lease, end) for run_id, lease, end in f]
+        b = [(*key, *row) for key, row in self.blobs.items()]
+        c = [(*key, *row) for key, row in self.checkpoints.items()]
+        w = [(*key, *row) for key, row in self.writes.items()]
+        o = [(*key, *row) for key, row in self.rewrites.items()]
+        e = [(*key, *row) for key, row in self.events.items()]
+        ends = [(run_id, *row) for run_id, row in self.finishes.items()]
         return {
             "leases": Ints(self.leases.values()),
             "run_ids": Uuids(lease.run_id for lease in self.leases),
@@ -134,7 +135,9 @@ class Batch:
         }
 
 
-def _write_params(prefix: str, rows: list[tuple[str, str, str, str, int, int, str, str, str, bytes]]) -> dict[str, object]:
+def _write_params(
+    prefix: str, rows: list[tuple[str, str, str, str, int, int, str, str, str, bytes]]
+) -> dict[str, object]:
     return {
         f"{prefix}_thread": Texts(r[0] for r in rows),
         f"{prefix}_ns": Texts(r[1] for r in rows),

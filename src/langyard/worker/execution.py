@@ -81,7 +81,13 @@ class Execution:
     def begin(self, done: Any) -> None:
         """Start on the running loop; `done(self)` is called when it is over, whatever happened."""
         self._task = asyncio.create_task(self._run(), name=f"run {self.claimed.run_id}")
-        self._task.add_done_callback(lambda _: done(self))
+        self._task.add_done_callback(lambda task: self._over(task, done))
+
+    def _over(self, task: asyncio.Task[None], done: Any) -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            # Ours, not the graph's. The run stays running under a worker that no longer knows it, and is adopted again.
+            log.error("a run's execution failed", extra={"run_id": str(self.claimed.run_id)}, exc_info=error)
+        done(self)
 
     def cancel(self, stop: Stop) -> None:
         """Ask the run to stop; the first reason counts."""
@@ -170,7 +176,9 @@ class Execution:
         saver = None if kwargs.get("temporary") else Checkpointer(self._means.database, self._means.writer, self._scope)
         self._publish("metadata", serde.dumps({"run_id": str(claimed.run_id), "attempt": claimed.attempt}))
         graph = self._means.graphs.get(claimed.graph_id)
-        async with graph.open(config, access="threads.create_run", checkpointer=saver, store=self._means.store) as pregel:
+        async with graph.open(
+            config, access="threads.create_run", checkpointer=saver, store=self._means.store
+        ) as pregel:
             value = await self._input(saver, config)
             try:
                 async for item in pregel.astream(
@@ -252,7 +260,12 @@ class Execution:
         configurable = {k: v for k, v in (given.get("configurable") or {}).items() if not k.startswith(_RESERVED)}
         metadata = {**(given.get("metadata") or {}), **claimed.metadata, **ids, "run_attempt": claimed.attempt}
         config: dict[str, Any] = {
-            "configurable": {**configurable, **ids, **(claimed.kwargs.get("checkpoint") or {}), "thread_id": ids["thread_id"]},
+            "configurable": {
+                **configurable,
+                **ids,
+                **(claimed.kwargs.get("checkpoint") or {}),
+                "thread_id": ids["thread_id"],
+            },
             "metadata": {key: value for key, value in metadata.items() if value is not None},
             "run_id": claimed.run_id,
         }
