@@ -169,14 +169,18 @@ def _pid_file(cluster: Cluster) -> tuple[int, int, bool] | None:
         return None  # not there, or only half written yet
 
 
-def _url(cluster: Cluster, port: int, database: str = "langyard") -> str:
+def _password(cluster: Cluster) -> str:
     password = cluster.read("password")
     if not password:
         raise _wrong(f"The password of the PostgreSQL in {cluster.folder} is missing: bring the file `password` back.")
+    return password
+
+
+def _url(cluster: Cluster, port: int, database: str = "langyard") -> str:
     # Whoever takes the port after the server died must not be told the password: only the method that proves both
     # sides is accepted. The wheel has no TLS, and asking for it would cost every connection a round trip.
     method = "&require_auth=scram-sha-256" if psycopg.pq.version() >= 160000 else ""
-    return f"postgresql://langyard:{password}@127.0.0.1:{port}/{database}?sslmode=disable{method}"
+    return f"postgresql://langyard:{_password(cluster)}@127.0.0.1:{port}/{database}?sslmode=disable{method}"
 
 
 def _prepare(cluster: Cluster, port: int) -> None:
@@ -222,6 +226,7 @@ def _start(cluster: Cluster, settings: Mapping[str, str]) -> int:
         if not _flock(alive):
             raise _later(f"Something else has just started the PostgreSQL in {cluster.folder}.")
         if cluster.data.exists():
+            _password(cluster)
             _disown(cluster)
         else:
             _logger.info("Setting up PostgreSQL in %s", cluster.folder)
@@ -233,7 +238,11 @@ def _start(cluster: Cluster, settings: Mapping[str, str]) -> int:
             cluster.write("port", str(port))
             said = _run(cluster, {**settings, "port": str(port)}, alive)
             if said is None:
-                _prepare(cluster, port)
+                try:
+                    _prepare(cluster, port)
+                except psycopg.Error as error:
+                    _stop(cluster)
+                    raise _later(f"PostgreSQL started and then failed: {error}\nIts log is {cluster.log}.") from error
                 return port
             if "TCP/IP sockets" not in said:  # else somebody took the port between our look and the server's
                 break
