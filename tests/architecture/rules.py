@@ -97,9 +97,10 @@ def function_size(house: list[Module]) -> Iterator[str]:
 
 
 def room_size(house: list[Module]) -> Iterator[str]:
+    """A room that outgrows its size gets a room within, which counts for itself."""
     rooms: dict[str, int] = defaultdict(int)
     for module in house:
-        rooms[module.room] += module.text.count("\n")
+        rooms[module.name.rpartition("/")[0] or module.room] += module.text.count("\n")
     for room, lines in rooms.items():
         if lines > ROOM_LINES:
             yield f"{room}: {lines} lines in the room, at most {ROOM_LINES}"
