@@ -7,12 +7,14 @@ import logging
 from types import TracebackType
 
 from langyard.config import Project, Settings
+from langyard.conversations import Conversations
 from langyard.graphs import Graphs
 from langyard.model.errors import Unavailable
 from langyard.postgres import embedded
 from langyard.postgres.database import Database
 from langyard.postgres.embedded import EmbeddedServer
 from langyard.postgres.migrations import migrate
+from langyard.postgres.store import open_store
 from langyard.runs import NoSlots, Runs
 from langyard.sessions import Sessions
 from langyard.streams import LocalBus
@@ -30,6 +32,7 @@ class App:
         self.graphs = graphs
         self.bus = LocalBus(limit=settings.streams.buffer_events)
         self.worker: Worker | None = None
+        self.draining = False
         self._with_worker = with_worker and settings.worker.slots > 0
         self._embedded: EmbeddedServer | None = None
         self._chores: list[asyncio.Task[None]] = []
@@ -38,7 +41,9 @@ class App:
         await self.open()
         return self
 
-    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
+    ) -> None:
         await self.close()
 
     async def open(self) -> None:
@@ -64,12 +69,15 @@ class App:
         )
         await self.database.open()
         if self._with_worker:
-            self.worker = Worker(self._worker_options(url, direct), self.graphs, self.bus)
+            self.worker = Worker(self._worker_options(url, direct), self.graphs, self.bus, store=open_store)
             await asyncio.to_thread(self.worker.start)
         self.runs = Runs(self.database, self.bus, self.worker or NoSlots(), poll_s=settings.worker.poll_seconds)
         await self.runs.open()
         self.sessions = Sessions(
-            self.database, self.runs, ttl_s=settings.sessions.ttl_seconds, grace_s=settings.sessions.grace_seconds
+            self.database, ttl_s=settings.sessions.ttl_seconds, grace_s=settings.sessions.grace_seconds
+        )
+        self.conversations = Conversations(
+            self.database, self.sessions, self.runs, self.graphs, run_timeout_s=settings.runs.timeout_seconds
         )
         self._chores.append(asyncio.create_task(self._sweep_sessions(), name="langyard session sweep"))
 
@@ -101,6 +109,7 @@ class App:
 
     async def close(self) -> None:
         """Drain the worker, then close what was opened, in reverse."""
+        self.draining = True
         for chore in self._chores:
             chore.cancel()
         await asyncio.gather(*self._chores, return_exceptions=True)

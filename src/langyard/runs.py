@@ -1,4 +1,4 @@
-"""The rules of runs: starting, waiting, cancelling. Called by the gateway and by `WorkflowManager`, on the gateway's loop."""
+"""The rules of runs: starting, waiting, cancelling. Called by the gateway and `WorkflowManager`, on their loop."""
 
 from __future__ import annotations
 

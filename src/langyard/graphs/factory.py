@@ -96,8 +96,8 @@ class Factory:
     ) -> object:
         known = cast(BaseStore, store)
         if access != "threads.create_run":
-            return sdk._ReadRuntime[Any](access_context=access, user=user, store=known)
-        return sdk._ExecutionRuntime[Any](
+            return sdk._ReadRuntime(access_context=access, user=user, store=known)
+        return sdk._ExecutionRuntime(
             access_context=access, user=user, store=known, context=_shaped(context, self.context_type)
         )
 

@@ -1,13 +1,14 @@
 """The one family of errors Langyard raises on purpose: what a caller can do decides the class, `code` names the case.
 
-The gateway alone turns a family into an HTTP status (`gateway/errors.py`). A failing user graph is data, not one of these.
+The gateway alone turns a family into an HTTP status (`gateway/errors.py`).
+A failing user graph is data, not one of these.
 """
 
 from __future__ import annotations
 
 
 class LangyardError(Exception):
-    """Root. `detail` is a sentence fit for the client; `code` is stable and documented in `docs/reference/errors.md`."""
+    """Root. `detail` is a sentence fit for the client; `code` is stable (`docs/reference/errors.md`)."""
 
     code = "error"
 

@@ -19,7 +19,8 @@ ENDED: frozenset[str] = frozenset({"success", "error", "timeout", "interrupted"}
 class RunRequest:
     """A run to be made. `kwargs` are the Agent Server's (input, command, config, context, stream_mode, durability …).
 
-    Exactly one of `thread_id` and `session_id` says where; with `may_create` a missing thread is made.
+    Exactly one of `thread_id` and `session_id` says where; with `may_create` a missing thread is made. With `revision`
+    the run is made only if the thread has not changed since it had that one.
     """
 
     run_id: UUID
@@ -33,6 +34,7 @@ class RunRequest:
     thread_metadata: Mapping[str, Any] = field(default_factory=dict)
     multitask_strategy: MultitaskStrategy = "enqueue"
     may_create: bool = False
+    revision: int | None = None
     after_s: float = 0.0
     priority: int = 0
 

@@ -94,4 +94,3 @@ def register(connection: AsyncConnection[object]) -> None:
     """Teach one connection the four types."""
     for kind, dumper in ((Texts, _TextsDumper), (Blobs, _BlobsDumper), (Ints, _IntsDumper), (Uuids, _UuidsDumper)):
         connection.adapters.register_dumper(kind, dumper)
-

@@ -125,9 +125,7 @@ class Checkpointer(BasePostgresSaver):
         self.scope.written.add(namespace)
         if self.scope.wait:
             await self._writer.commit(self.scope.lease)
-        return {
-            "configurable": {"thread_id": thread_id, "checkpoint_ns": namespace, "checkpoint_id": checkpoint["id"]}
-        }
+        return {"configurable": {"thread_id": thread_id, "checkpoint_ns": namespace, "checkpoint_id": checkpoint["id"]}}
 
     async def aput_writes(
         self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = ""
@@ -140,7 +138,9 @@ class Checkpointer(BasePostgresSaver):
             for index, (channel, value) in enumerate(writes)
         ]
         if not namespace:
-            self.scope.interrupts.update({task_id: value for channel, value in writes if channel == INTERRUPT})
+            for channel, value in writes:
+                if channel == INTERRUPT:
+                    self.scope.interrupts[task_id] = value
         await self._writer.room()
         batch = self._writer.batch(sum(len(blob) for *_, blob in dumped))
         lease = batch.index(self.scope.lease)
@@ -196,9 +196,7 @@ class Checkpointer(BasePostgresSaver):
         thread_id = str(lease.thread_id)
 
         def config_of(checkpoint_id: str) -> RunnableConfig:
-            return {
-                "configurable": {"thread_id": thread_id, "checkpoint_ns": "", "checkpoint_id": checkpoint_id}
-            }
+            return {"configurable": {"thread_id": thread_id, "checkpoint_ns": "", "checkpoint_id": checkpoint_id}}
 
         document = head["checkpoint"]
         values = {**(document.get("channel_values") or {}), **self._load_blobs(head["channel_values"] or [])}
@@ -213,7 +211,7 @@ class Checkpointer(BasePostgresSaver):
 
 
 def usable_head(row: Row) -> Row | None:
-    """The claim's checkpoint when it can be used as it is: current format, and read after the thread's last change."""
+    """The claim's checkpoint if it can be used as it is: current format, read after the last change."""
     if row["checkpoint_id"] is None or row["seen"] != row["revision"]:
         return None
     return row if row["checkpoint"].get("v", 0) >= _CURRENT_FORMAT else None

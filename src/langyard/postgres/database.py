@@ -89,7 +89,7 @@ class Database:
             raise away(error) from error
 
     async def fetch(self, sql: LiteralString, params: Mapping[str, Any] | None = None) -> list[Row]:
-        """All rows of one statement, which must be safe to send twice: a connection that turns out dead is replaced once."""
+        """All rows of one statement, which must be safe to send twice: a dead connection is replaced once."""
         for last in (False, True):
             try:
                 async with self.pool.connection() as connection:

@@ -10,7 +10,9 @@ _NAME = re.compile(r"^-- name: (\w+)\n", re.MULTILINE)
 
 
 def load(noun: str) -> dict[str, LiteralString]:
-    """The statements of `sql/<noun>.sql` by name. They ship with the package, hence are literal for psycopg's typing."""
+    """The statements of `sql/<noun>.sql` by name; shipped with the package, hence literal for psycopg."""
     text = files("langyard.postgres").joinpath("sql", f"{noun}.sql").read_text(encoding="utf-8")
     parts = _NAME.split(text)
-    return {name: cast(LiteralString, body.strip().rstrip(";")) for name, body in zip(parts[1::2], parts[2::2], strict=True)}
+    return {
+        name: cast(LiteralString, body.strip().rstrip(";")) for name, body in zip(parts[1::2], parts[2::2], strict=True)
+    }

@@ -30,7 +30,8 @@ class Started:
 async def start(database: Database, request: RunRequest, worker_id: UUID | None) -> Started | None:
     """Insert a run, claiming it for `worker_id` if nothing else is open on its thread.
 
-    None when the session or thread does not exist (or is not this user's), or is busy and the strategy is `reject`.
+    None when the session or thread does not exist (or is not this user's), is busy and the strategy is `reject`, or has
+    changed since `revision`.
     Raises `Unavailable` when the database is away; the run is then not stored, or stored and found by its id.
     """
     graph_metadata = {"graph_id": request.graph_id}
@@ -53,6 +54,7 @@ async def start(database: Database, request: RunRequest, worker_id: UUID | None)
         "after_s": request.after_s,
         "may_create": request.may_create,
         "reject": request.multitask_strategy == "reject",
+        "revision": request.revision,
     }
     try:
         row = await database.fetch_one(_SQL["start"], params)
@@ -71,8 +73,8 @@ async def start(database: Database, request: RunRequest, worker_id: UUID | None)
     claimed = ClaimedRun(
         run_id=request.run_id, thread_id=row["thread_id"], graph_id=request.graph_id, kwargs=request.kwargs,
         attempt=row["attempt"], fence=row["fence"], user_id=request.user_id, assistant_id=request.assistant_id,
-        metadata=request.metadata, fresh=row["fresh"] or (row["checkpoint_id"] is None and row["seen"] == row["revision"]),
-        head=head,
+        metadata=request.metadata, head=head,
+        fresh=row["fresh"] or (row["checkpoint_id"] is None and row["seen"] == row["revision"]),
     )  # fmt: skip
     return Started(run, claimed)
 
@@ -134,7 +136,7 @@ async def ended(database: Database, run_ids: Sequence[UUID]) -> list[UUID]:
 
 
 async def cancel(database: Database, run_id: UUID, *, action: str, reason: str) -> str | None:
-    """End a pending run, or ask the worker of a running one to stop it. Returns `pending`, `running`, or None if over."""
+    """End a pending run, or ask a running one's worker to stop it. Returns `pending`, `running`, or None if over."""
     if await database.fetch_one(_SQL["cancel_pending"], {"run_id": run_id, "reason": reason}):
         return "pending"
     params = {"run_id": run_id, "action": action, "reason": reason}
@@ -160,8 +162,6 @@ async def open_runs(database: Database, thread_id: UUID) -> list[Row]:
 def _run(row: Row) -> Run:
     known: dict[str, Any] = {name: row[name] for name in Run.__dataclass_fields__ if name in row}
     return Run(**known)
-
-
 
 
 def _claimed(row: Row) -> ClaimedRun:

@@ -6,6 +6,7 @@ The connection here is synchronous on purpose: user code that blocks the worker'
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from uuid import UUID
 
 import psycopg
@@ -40,10 +41,8 @@ class Heartbeat:
 
     def leave(self) -> None:
         """Delete the row, if the database can be reached."""
-        try:
+        with suppress(psycopg.OperationalError):
             self._connect().execute(_SQL["leave"], self._params)
-        except psycopg.OperationalError:
-            pass
         self.close()
 
     def close(self) -> None:

@@ -1,8 +1,8 @@
 """The group-commit writer: what all runs of a process want stored goes out as one statement, one commit for many.
 
-Called by the checkpointer and the worker, on the worker's loop. One batch is under way at a time; what arrives meanwhile
-gathers in the next. A batch somebody waits for goes at once, one nobody waits for within `LINGER_S`. A batch that meets a
-dead database is sent again, unchanged, until it is committed: every row in it is idempotent, and the fence decides anew.
+Called by the checkpointer and the worker, on the worker's loop. One batch is under way at a time; what arrives
+meanwhile gathers in the next. A batch somebody waits for goes at once, one nobody waits for within `LINGER_S`. A batch
+that meets a dead database is sent again until it is committed: its rows are idempotent, and the fence decides anew.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 
 _WRITE = load("writes")["write"]
 
-# How long a write nobody waits for may linger to share its commit: with durability="async" that is the price of a crash.
+# How long a write nobody waits for may linger to share its commit: what a crash may cost under durability="async".
 LINGER_S = 0.004
 # Beyond this much unwritten data, writers wait: a database that is away must not fill the memory.
 HIGH_WATER = 64 * 1024 * 1024
@@ -263,7 +263,7 @@ class Writer:
             return
 
     async def _send_apart(self, batch: Batch) -> None:
-        """One poisoned row refuses the whole statement: send each lease's rows alone, so that only the guilty run fails."""
+        """One poisoned row refuses the statement: send each lease's rows alone, so that only the guilty run fails."""
         owners: list[tuple[Lease | None, int]] = [(None, 0), *batch.leases.items()]
         for lease, number in owners:
             part = Batch(batch.done, leases={} if lease is None else {lease: number})

@@ -13,7 +13,7 @@ from langyard.model.runs import RunEnd
 
 
 class Subscription:
-    """One reader of one run, used on the loop that made it. Bounded: who lags more than `limit` events loses the oldest.
+    """One reader of one run, used on the loop that made it. Bounded: lagging more than `limit` events loses the oldest.
 
     `lost` counts what was dropped; the reader is told of the gap. The run's end is never dropped.
     """

@@ -19,7 +19,11 @@ LANGGRAPH_MODES = {
 
 def interrupt_json(interrupt: Interrupt) -> dict[str, Any]:
     """An interrupt as a client sees it."""
-    return {"value": interrupt.value, "id": interrupt.id, "response_schema": getattr(interrupt, "response_schema", None)}
+    return {
+        "value": interrupt.value,
+        "id": interrupt.id,
+        "response_schema": getattr(interrupt, "response_schema", None),
+    }
 
 
 def payload(mode: str, chunk: Any) -> Any:
@@ -55,7 +59,9 @@ def without_interrupts(chunk: Any) -> Any:
 def thread_interrupts(by_task: Mapping[str, Sequence[Any]]) -> dict[str, list[dict[str, Any]]]:
     """Open interrupts as a thread row has them: `{task_id: [{"id", "value"}]}`."""
     return {
-        task_id: [{"id": i.id, "value": i.value} for i in _interrupts(found)] for task_id, found in by_task.items() if found
+        task_id: [{"id": i.id, "value": i.value} for i in _interrupts(found)]
+        for task_id, found in by_task.items()
+        if found
     }
 
 

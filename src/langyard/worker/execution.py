@@ -11,12 +11,12 @@ import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
+from langchain_core.runnables import RunnableConfig
 from langgraph.errors import EmptyInputError
 from langgraph.pregel import Pregel
 from langgraph.store.base import BaseStore
-from langgraph.types import Command
 
 from langyard import serde
 from langyard.graphs import Graphs
@@ -28,11 +28,9 @@ from langyard.postgres.database import Database
 from langyard.postgres.writer import Finish, Lease, Writer
 from langyard.streams import LocalBus
 from langyard.worker import events
+from langyard.worker.invocation import config_of, input_of
 
 log = logging.getLogger("langyard.runs")
-
-# Steps without which LangGraph's own default would let a loop run for ten thousand steps.
-_RESERVED = "__"
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,9 +94,10 @@ class Execution:
             self._task.cancel()
 
     @property
-    def over(self) -> bool:
-        """Whether nothing of it runs any more."""
-        return self._task is not None and self._task.done()
+    def finished(self) -> asyncio.Task[None]:
+        """The running task, to be waited for; only after `begin`."""
+        assert self._task is not None
+        return self._task
 
     def _on_lost(self) -> None:
         self.cancel(Stop("lost"))
@@ -169,28 +168,28 @@ class Execution:
     async def _stream(self) -> bool:
         """Run the graph to its end; True when the thread waits for somebody (an interrupt or a breakpoint)."""
         claimed, kwargs = self.claimed, self.claimed.kwargs
-        wanted = list(kwargs.get("stream_mode") or ["values"])
-        modes = {events.LANGGRAPH_MODES[mode] for mode in wanted if mode in events.LANGGRAPH_MODES}
+        modes = {
+            events.LANGGRAPH_MODES[mode] for mode in kwargs.get("stream_mode") or () if mode in events.LANGGRAPH_MODES
+        }
         subgraphs = bool(kwargs.get("stream_subgraphs"))
-        config = self._config()
+        config = config_of(claimed, self._means.recursion_limit)
         saver = None if kwargs.get("temporary") else Checkpointer(self._means.database, self._means.writer, self._scope)
+        options: dict[str, Any] = {
+            "context": kwargs.get("context"),
+            "stream_mode": [*(modes | {"values"})],
+            "subgraphs": subgraphs,
+            "interrupt_before": kwargs.get("interrupt_before"),
+            "interrupt_after": kwargs.get("interrupt_after"),
+            "durability": kwargs.get("durability") or "async" if saver is not None else None,
+        }
         self._publish("metadata", serde.dumps({"run_id": str(claimed.run_id), "attempt": claimed.attempt}))
         graph = self._means.graphs.get(claimed.graph_id)
         async with graph.open(
             config, access="threads.create_run", checkpointer=saver, store=self._means.store
         ) as pregel:
-            value = await self._input(saver, config)
+            value = await input_of(claimed, saver, config)
             try:
-                async for item in pregel.astream(
-                    value,
-                    config,
-                    context=kwargs.get("context"),
-                    stream_mode=[*(modes | {"values"})],
-                    subgraphs=subgraphs,
-                    interrupt_before=kwargs.get("interrupt_before"),
-                    interrupt_after=kwargs.get("interrupt_after"),
-                    durability=kwargs.get("durability") or "async" if saver is not None else None,
-                ):
+                async for item in pregel.astream(value, config, **options):
                     namespace, mode, chunk = item if subgraphs else ((), *item)
                     self._take(mode, namespace, chunk, publish=mode in modes)
             except EmptyInputError:
@@ -208,7 +207,9 @@ class Execution:
             name, data = events.encode(mode, namespace, chunk)
             self._publish(name, data)
 
-    async def _settle(self, pregel: Pregel, config: Any, saver: Checkpointer | None) -> bool:
+    async def _settle(
+        self, pregel: Pregel[Any, Any, Any, Any], config: RunnableConfig, saver: Checkpointer | None
+    ) -> bool:
         kwargs = self.claimed.kwargs
         breakpoints = (
             kwargs.get("interrupt_before") or kwargs.get("interrupt_after")
@@ -227,7 +228,8 @@ class Execution:
     async def _has_next(self) -> bool:
         """Whether the stopped thread has nodes still to run. Never raises: a broken graph has none."""
         try:
-            saver, config = Checkpointer(self._means.database, self._means.writer, self._scope), self._config()
+            config = config_of(self.claimed, self._means.recursion_limit)
+            saver = Checkpointer(self._means.database, self._means.writer, self._scope)
             graph = self._means.graphs.get(self.claimed.graph_id)
             async with graph.open(config, access="threads.read", checkpointer=saver) as pregel:
                 state = await pregel.aget_state(config)
@@ -237,43 +239,6 @@ class Execution:
         except Exception:  # user code: a factory that fails now must not keep the run from ending
             log.exception("the state of a stopped run could not be read")
             return False
-
-    async def _input(self, saver: Checkpointer | None, config: Any) -> Any:
-        """What to give LangGraph: the input, a command, or nothing when an earlier attempt got past the input."""
-        kwargs = self.claimed.kwargs
-        if saver is not None and self.claimed.attempt > 1:
-            latest = await saver.aget_tuple(config)
-            if latest is not None and latest.metadata.get("run_id") == str(self.claimed.run_id):
-                return None
-        if (command := kwargs.get("command")) is not None:
-            known = {key: command[key] for key in ("update", "resume", "goto") if command.get(key) is not None}
-            return Command(**known)
-        return kwargs.get("input")
-
-    def _config(self) -> dict[str, Any]:
-        claimed = self.claimed
-        given: Mapping[str, Any] = claimed.kwargs.get("config") or {}
-        ids = {
-            "thread_id": str(claimed.thread_id), "run_id": str(claimed.run_id), "graph_id": claimed.graph_id,
-            "assistant_id": str(claimed.assistant_id) if claimed.assistant_id else None, "user_id": claimed.user_id or "",
-        }  # fmt: skip
-        configurable = {k: v for k, v in (given.get("configurable") or {}).items() if not k.startswith(_RESERVED)}
-        metadata = {**(given.get("metadata") or {}), **claimed.metadata, **ids, "run_attempt": claimed.attempt}
-        config: dict[str, Any] = {
-            "configurable": {
-                **configurable,
-                **ids,
-                **(claimed.kwargs.get("checkpoint") or {}),
-                "thread_id": ids["thread_id"],
-            },
-            "metadata": {key: value for key, value in metadata.items() if value is not None},
-            "run_id": claimed.run_id,
-        }
-        if tags := given.get("tags"):
-            config["tags"] = list(tags)
-        if limit := given.get("recursion_limit") or self._means.recursion_limit:
-            config["recursion_limit"] = limit
-        return config
 
     async def _finish(self, status: RunStatus, thread_status: str, error: dict[str, Any] | None) -> RunEnd:
         claimed = self.claimed

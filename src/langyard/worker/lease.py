@@ -52,12 +52,15 @@ class LeaseKeeper:
             began = time.monotonic()
             renewed = self._heartbeat.renew()
             if renewed:
-                # The lease counts from before the statement was sent, so that we never believe in it longer than others do.
+                # The lease counts from before the statement was sent: we never believe in it longer than others.
                 self.renewed_at = began
             elif renewed is None:
                 log.warning("the lease could not be renewed: the database does not answer")
             else:
-                log.error("this worker was away for longer than its lease and has lost its runs", extra={"worker_id": str(self.worker_id)})
+                log.error(
+                    "this worker was away for longer than its lease and has lost its runs",
+                    extra={"worker_id": str(self.worker_id)},
+                )
                 self._on_lost()
                 return
             # A database that is away is asked more often, to be back before others take our runs.

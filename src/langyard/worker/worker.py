@@ -34,6 +34,9 @@ from langyard.worker.lease import LeaseKeeper
 
 log = logging.getLogger(__name__)
 
+# How long a run may take to stop once it is told to, and the last writes to be stored, before the worker leaves anyway.
+_STOP_S = 5.0
+
 
 @dataclass(frozen=True, slots=True)
 class Options:
@@ -91,7 +94,7 @@ class Worker:
         """Drain: take no more, let runs end for the grace time, hand the rest back."""
         with self._lock:
             self._open = False
-        self._call(lambda: self._stopping.set())
+        self._call(self._stopping.set)
         if self._thread is not None:
             self._thread.join()
 
@@ -114,7 +117,7 @@ class Worker:
 
     def wake(self) -> None:
         """Look for pending runs now."""
-        self._call(lambda: self._wake.set())
+        self._call(self._wake.set)
 
     def cancel(self, run_id: UUID, action: str, reason: str) -> bool:
         """Stop a run that runs here."""
@@ -176,7 +179,7 @@ class Worker:
         await asyncio.gather(*chores, return_exceptions=True)
         await self._drain()
         with suppress(TimeoutError):
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(_STOP_S):
                 await writer.close()
         await asyncio.to_thread(self._keeper.stop)
         await self._database.close()
@@ -273,7 +276,7 @@ class Worker:
                     self._wake.set()
 
     async def _reconcile(self) -> None:
-        """Learn what the database knows better: runs cancelled from elsewhere, runs lost, runs claimed but never received."""
+        """Learn what the database knows better: runs cancelled from elsewhere, runs claimed but never received."""
         while True:
             await asyncio.sleep(self._options.poll_s)
             with suppress(LangyardError):
@@ -295,19 +298,21 @@ class Worker:
                 self._begin(run)
 
     async def _drain(self) -> None:
-        options = self._options
-        with suppress(TimeoutError):
-            async with asyncio.timeout(options.grace_s):
-                while self._executions:
-                    await asyncio.sleep(0.02)
-        left = list(self._executions.values())
-        for execution in left:
-            execution.cancel(Stop("drain"))
+        """Let runs end for the grace time; what is left stops at its last checkpoint and goes back to pending."""
+        left = await self._quiet(self._options.grace_s)
         if not left:
             return
         log.info("handing back %d unfinished runs", len(left))
+        for execution in left:
+            execution.cancel(Stop("drain"))
+        await self._quiet(_STOP_S)
         with suppress(TimeoutError, LangyardError):
-            async with asyncio.timeout(5):
-                while any(not execution.over for execution in left):
-                    await asyncio.sleep(0.01)
+            async with asyncio.timeout(_STOP_S):
                 await rows.hand_back(self._database, self.worker_id, [e.claimed.run_id for e in left])
+
+    async def _quiet(self, timeout_s: float) -> list[Execution]:
+        """The executions still there after waiting for all of them for so long."""
+        running = [execution.finished for execution in self._executions.values()]
+        if running:
+            await asyncio.wait(running, timeout=timeout_s)
+        return list(self._executions.values())

@@ -5,7 +5,8 @@
 -- Slides the session (if one is named), makes its thread busy, inserts the run, and claims it at once when a worker is
 -- offered and nothing else is open on the thread. The latest checkpoint comes along; `fresh` says the thread was made
 -- here, `seen` the revision this statement's snapshot read: when it differs from `revision`, the thread changed
--- meanwhile and the checkpoint must be read again. No row: no such session or thread, or it is busy and `reject` was set.
+-- meanwhile and the checkpoint must be read again. No row: no such session or thread, it is busy and
+-- `reject` was set, or its revision is not the one asked for.
 with session as (
     update langyard.sessions s set last_accessed = now(), expires_at = now() + s.ttl
     where s.session_id = %(session_id)s and s.user_id = %(user_id)s and s.expires_at > now()
@@ -23,7 +24,7 @@ with session as (
         open_runs = t.open_runs + 1,
         metadata = case when t.open_runs = 0 then t.metadata || %(graph_metadata)s::jsonb else t.metadata end,
         updated_at = now()
-    where t.open_runs = 0 or not %(reject)s
+    where (t.open_runs = 0 or not %(reject)s) and t.revision = coalesce(%(revision)s::bigint, t.revision)
     returning t.thread_id, t.open_runs, t.revision, t.config, t.metadata as thread_metadata, (t.xmax = 0) as fresh
 ), run as (
     insert into langyard.runs (
