@@ -1,0 +1,70 @@
+"""What the gateway needs of the process it is served by: `app.App` has it. Types only."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from langyard.conversations import Conversations
+from langyard.graphs import Graphs
+from langyard.postgres.database import Database
+from langyard.sessions import Sessions
+
+
+class GatewaySettings(Protocol):
+    """`config.GatewaySettings`, as far as it is read here."""
+
+    @property
+    def mount_prefix(self) -> str:
+        """Path under which every route is served."""
+
+    @property
+    def max_body_bytes(self) -> int:
+        """Largest body taken."""
+
+    @property
+    def max_json_depth(self) -> int:
+        """Deepest nesting taken."""
+
+    @property
+    def heartbeat_seconds(self) -> float:
+        """Silence on a stream after which a comment is sent."""
+
+    @property
+    def idempotency_retention_seconds(self) -> float:
+        """How long answers are kept for replay."""
+
+    @property
+    def cors_origins(self) -> tuple[str, ...]:
+        """Origins whose pages may call."""
+
+    @property
+    def cors_credentials(self) -> bool:
+        """Whether they may send cookies."""
+
+
+class Settings(Protocol):
+    """`config.Settings`, as far as it is read here."""
+
+    @property
+    def gateway(self) -> GatewaySettings:
+        """The HTTP side."""
+
+
+class Parts(Protocol):
+    """`app.App`: its rules are there once it is open."""
+
+    graphs: Graphs
+    database: Database
+    sessions: Sessions
+    conversations: Conversations
+    draining: bool
+
+    @property
+    def settings(self) -> Settings:
+        """All settings."""
+
+    async def open(self) -> None:
+        """Open everything."""
+
+    async def close(self) -> None:
+        """Drain and close everything."""
