@@ -101,7 +101,8 @@ class Cluster:
             os.chown(scratch / "password", self.account.uid, self.account.gid)
             os.chown(scratch, self.account.uid, self.account.gid)
         with self._reachable(scratch) as (name, fds):
-            options = ["--pgdata", f"{name}/data", "--pwfile", f"{name}/password", "--username=langyard"]
+            # Not `langyard`: a role finds the schema of its own name first, and would put LangGraph's tables there.
+            options = ["--pgdata", f"{name}/data", "--pwfile", f"{name}/password", "--username=postgres"]
             options += ["--encoding=UTF8", "--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
             # The password is 256 random bits: stretching it would only make every connection slow.
             options += ["--auth=scram-sha-256", "--set=scram_iterations=1", "--no-instructions"]

@@ -2,7 +2,7 @@
 
 Everything lies in `<home>/.langyard/postgres`:
 
-    data      the cluster               password  of the superuser `langyard`
+    data      the cluster               password  of the superuser `postgres`
     lock      held while starting and stopping, so that one process at a time decides
     users     every process that uses the server holds a shared lock on it
     alive     the server itself (and `initdb`) inherits a lock on it: free means that no process of it lives
@@ -180,7 +180,7 @@ def _url(cluster: Cluster, port: int, database: str = "langyard") -> str:
     # Whoever takes the port after the server died must not be told the password: only the method that proves both
     # sides is accepted. The wheel has no TLS, and asking for it would cost every connection a round trip.
     method = "&require_auth=scram-sha-256" if psycopg.pq.version() >= 160000 else ""
-    return f"postgresql://langyard:{_password(cluster)}@127.0.0.1:{port}/{database}?sslmode=disable{method}"
+    return f"postgresql://postgres:{_password(cluster)}@127.0.0.1:{port}/{database}?sslmode=disable{method}"
 
 
 def _prepare(cluster: Cluster, port: int) -> None:

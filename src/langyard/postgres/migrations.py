@@ -9,6 +9,7 @@ session pooler's: the lock that keeps migrations apart belongs to a session.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import re
 from collections.abc import AsyncIterator, Sequence
@@ -35,7 +36,7 @@ _TRIES = 3
 
 @dataclass(frozen=True)
 class Migration:
-    """One step. `checksum` is SHA-256 over the text with line ends as `\\n`, in hexadecimal."""
+    """One step. `checksum` is SHA-256 over the text with line ends as `\\n`, in hexadecimal; empty: not a file."""
 
     name: str
     sql: str
@@ -59,7 +60,7 @@ class _State:
     applied: dict[str, str]  # name -> checksum
     checkpoints: int  # LangGraph's versions; -1 is none
     store: int
-    invalid: list[tuple[str, str]]  # schema and name of the indexes that a crash left half built
+    invalid: list[tuple[str, str, bool]]  # schema, name, ours: the indexes that a crash left half built
 
 
 async def migrate(url: str, *, folder: Path = FOLDER, lock_timeout_s: float = 5.0, wait_s: float = 300.0) -> list[str]:
@@ -71,20 +72,15 @@ async def migrate(url: str, *, folder: Path = FOLDER, lock_timeout_s: float = 5.
     """
     files = _read(folder)
     async with _connect(url) as connection:
-        state = await _look(connection)
-        if not state.invalid and not _pending(files, state):
+        if not _pending(files, await _look(connection)):
             return []
         async with _lock(connection, wait_s):
-            state = await _look(connection)
-            await _mend(connection, state.invalid)
-            pending = _pending(files, state)
-            await connection.execute("create schema if not exists langyard")
-            await connection.execute(
-                "create table if not exists langyard.migrations (name text primary key, checksum text not null, "
-                "applied_at timestamptz not null default now())"
-            )
+            pending = _pending(files, await _look(connection))
+            await _make_history(connection)
             for migration in pending:
-                await _patiently(connection, migration, lock_timeout_s)
+                # What needs no transaction holds nobody up while it waits.
+                timeout_s = lock_timeout_s if migration.transactional else wait_s
+                await _patiently(connection, migration, timeout_s)
             return [migration.name for migration in pending]
 
 
@@ -137,7 +133,7 @@ def _pending(files: Sequence[Migration], state: _State) -> list[Migration]:
             "edited, what it lacks goes into a new one.",
             code="schema_changed",
         )
-    pending = [migration for migration in files if migration.name not in state.applied]
+    pending = [*_mends(state), *(migration for migration in files if migration.name not in state.applied)]
     for what, version, steps in (
         ("checkpoints", state.checkpoints, AsyncPostgresSaver.MIGRATIONS),
         ("store", state.store, AsyncPostgresStore.MIGRATIONS),
@@ -145,6 +141,20 @@ def _pending(files: Sequence[Migration], state: _State) -> list[Migration]:
         if version < len(steps) - 1:
             pending.append(Migration(f"langgraph {what} {len(steps) - 1}", "\n".join(steps[version + 1 :]), ""))
     return pending
+
+
+def _mends(state: _State) -> list[Migration]:
+    """Remove or rebuild the indexes that a crash in CREATE INDEX CONCURRENTLY left unusable.
+
+    Ours are dropped, since the file that makes them is still pending; LangGraph's may be recorded as made.
+    """
+    found = []
+    for schema, name, ours in state.invalid:
+        drop = ours or re.search(r"_cc(new|old)\d*$", name)
+        verb = "drop index concurrently if exists" if drop else "reindex index concurrently"
+        text = f"{_NO_TRANSACTION}\n{verb} {sql.Identifier(schema, name).as_string()};\n"
+        found.append(Migration(f"mend {schema}.{name}", text, ""))
+    return found
 
 
 # The database
@@ -165,10 +175,31 @@ async def _connect(url: str) -> AsyncIterator[_Connection]:
         raise Unavailable(
             f"The database cannot be reached: {str(error).strip()}", code="database_unavailable"
         ) from error
-    async with connection:
-        # A role's limit on statements is meant for traffic, not for building an index.
-        await connection.execute("set statement_timeout = 0")
-        yield connection
+    try:
+        async with connection:
+            # A role's limit on statements is meant for traffic, not for building an index; and the server must notice
+            # in mid-statement that we were killed, since it holds our lock until then.
+            await connection.execute("set statement_timeout = 0")
+            with contextlib.suppress(psycopg.errors.InvalidParameterValue):  # not on every platform
+                await connection.execute("set client_connection_check_interval = '2s'")
+            yield connection
+    except psycopg.OperationalError as error:
+        raise Unavailable(f"The database went away: {str(error).strip()}", code="database_unavailable") from error
+    except psycopg.Error as error:
+        raise ConfigurationError(
+            f"The database does not let us migrate: {str(error).strip()}", code="migration_failed"
+        ) from error
+
+
+async def _make_history(connection: _Connection) -> None:
+    # Looked for first: IF NOT EXISTS asks for the right to create even where there is nothing to do.
+    if not await _scalar(connection, "select to_regnamespace('langyard')"):
+        await connection.execute("create schema langyard")
+    if not await _scalar(connection, "select to_regclass('langyard.migrations')"):
+        await connection.execute(
+            "create table langyard.migrations (name text primary key, checksum text not null, "
+            "applied_at timestamptz not null default now())"
+        )
 
 
 async def _look(connection: _Connection) -> _State:
@@ -184,17 +215,18 @@ async def _look(connection: _Connection) -> _State:
         applied = {row["name"]: row["checksum"] async for row in rows}
     rows = await connection.execute(
         """
-        select n.nspname, c.relname
+        select n.nspname, c.relname, not t.relname = any(%(theirs)s) as ours
         from pg_index i
             join pg_class c on c.oid = i.indexrelid
             join pg_class t on t.oid = i.indrelid
             join pg_namespace n on n.oid = t.relnamespace
         where not i.indisvalid
-            and (n.nspname = 'langyard' or n.nspname = current_schema() and t.relname ~ '^(checkpoint|store)')
+            and (n.nspname = 'langyard' or pg_table_is_visible(t.oid) and t.relname = any(%(theirs)s))
             and not exists (select from pg_stat_progress_create_index p where p.index_relid = i.indexrelid)
-        """
+        """,
+        {"theirs": ["checkpoints", "checkpoint_blobs", "checkpoint_writes", "store", "store_vectors"]},
     )
-    invalid = [(row["nspname"], row["relname"]) async for row in rows]
+    invalid = [(row["nspname"], row["relname"], row["ours"]) async for row in rows]
     return _State(applied, await version("checkpoint_migrations"), await version("store_migrations"), invalid)
 
 
@@ -243,29 +275,19 @@ async def _holder(connection: _Connection) -> str:
     )
 
 
-async def _mend(connection: _Connection, invalid: Sequence[tuple[str, str]]) -> None:
-    """Remove or rebuild the indexes that a crash in CREATE INDEX CONCURRENTLY left unusable.
-
-    Ours are dropped, since the file that makes them is still pending; LangGraph's may be recorded as made.
-    """
-    for schema, name in invalid:
-        ours = schema == "langyard" or re.search(r"_cc(new|old)\d*$", name)
-        verb = "drop index concurrently if exists" if ours else "reindex index concurrently"
-        await connection.execute(sql.SQL("{} {}").format(sql.SQL(verb), sql.Identifier(schema, name)))
-
-
 async def _patiently(connection: _Connection, migration: Migration, lock_timeout_s: float) -> None:
     await connection.execute("select set_config('lock_timeout', %s, false)", (f"{round(lock_timeout_s * 1000)}ms",))
     for attempt in range(1, _TRIES + 1):
         try:
+            for mend in _mends(await _look(connection)) if attempt > 1 else ():
+                await _apply(connection, mend)
             await _apply(connection, migration)
             return
         except psycopg.errors.LockNotAvailable as error:
-            await _mend(connection, (await _look(connection)).invalid)
             if attempt == _TRIES:
                 raise Unavailable(
                     f"Migration {migration.name} waited {_TRIES} times {lock_timeout_s:g} s for a lock that others "
-                    f"hold ({error.diag.message_primary}); nothing of it was applied. Run it again.",
+                    "hold; nothing of it was applied. Run it again.",
                     code="migration_blocked",
                 ) from error
         except psycopg.OperationalError as error:
@@ -284,8 +306,10 @@ async def _patiently(connection: _Connection, migration: Migration, lock_timeout
 
 async def _apply(connection: _Connection, migration: Migration) -> None:
     if migration.name.startswith("langgraph checkpoints"):
+        await _settle(connection, "checkpoint_migrations")
         await AsyncPostgresSaver(connection).setup()
     elif migration.name.startswith("langgraph store"):
+        await _settle(connection, "store_migrations")
         await AsyncPostgresStore(connection).setup()
     elif migration.transactional:
         async with connection.transaction():
@@ -297,7 +321,20 @@ async def _apply(connection: _Connection, migration: Migration) -> None:
         await _record(connection, migration)
 
 
+async def _settle(connection: _Connection, table: str) -> None:
+    """Create LangGraph's tables where it has some already, else where the role's search path says.
+
+    For a role named `langyard` that path begins with our schema as soon as there is one: tables it made in `public`
+    before would be made again, empty, and hide them.
+    """
+    await connection.execute("reset search_path")
+    query = "select relnamespace::regnamespace::text from pg_class where oid = to_regclass(%s)"
+    if schema := await _scalar(connection, query, table):
+        await connection.execute("select set_config('search_path', %s, false)", (schema,))
+
+
 async def _record(connection: _Connection, migration: Migration) -> None:
-    await connection.execute(
-        "insert into langyard.migrations (name, checksum) values (%s, %s)", (migration.name, migration.checksum)
-    )
+    if migration.checksum:
+        await connection.execute(
+            "insert into langyard.migrations (name, checksum) values (%s, %s)", (migration.name, migration.checksum)
+        )
