@@ -47,16 +47,18 @@ class ThreadPool:
     def _work(self) -> None:
         while True:
             done, call = self._calls.get()
+            outcome: tuple[bool, Any] | None = None
             if done.set_running_or_notify_cancel():
                 # The exception travels as a value: a future refuses StopIteration and would never be done.
                 try:
                     outcome = (False, call())
                 except BaseException as failure:  # user code: the waiting task decides
                     outcome = (True, failure)
-                done.set_result(outcome)
-            del done, call
             with self._lock:
-                self._free += 1
+                self._free += 1  # before the caller knows, so that its next call finds this thread
+            if outcome is not None:
+                done.set_result(outcome)
+            del done, call, outcome  # a waiting thread holds on to nobody's results
 
 
 pool = ThreadPool()

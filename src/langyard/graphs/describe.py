@@ -68,9 +68,9 @@ async def describe(
 def schemas(graph: AnyGraph) -> Schemas:
     """The JSON schemas of an opened graph."""
     builder = graph.builder if isinstance(graph, CompiledStateGraph) else None
-    taken, given, kept = (
-        (builder.input_schema, builder.output_schema, builder.state_schema) if builder else (None, None, None)
-    )
+    taken, given, kept = graph.InputType, graph.OutputType, None
+    if builder is not None:
+        taken, given, kept = builder.input_schema, builder.output_schema, builder.state_schema
     context = _first(graph.name, lambda: _of_type(graph.context_schema)) if graph.context_schema else None
     return Schemas(
         input=_first(graph.name, graph.get_input_jsonschema, lambda: _of_type(taken)),
