@@ -26,8 +26,8 @@ Format = Literal["auto", "json", "text"]
 NAME = "langyard"
 """The name of our handler, by which a second `configure` finds the first one's."""
 
-QUIET = ("asyncio", "httpcore", "httpx", "openai", "urllib3", "uvicorn.error", "watchfiles")
-"""Loggers whose info is noise beside ours: they are heard from warning on, or at level `debug`."""
+QUIET = ("asyncio", "httpcore", "httpx", "langyard.postgres.embedded", "openai", "urllib3", "uvicorn.error")
+"""Loggers whose info is noise, or said by the command line itself: heard from warning on, or at level `debug`."""
 
 _TRACE_LIMIT = 32 * 1024
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "color_message", "taskName"}
@@ -105,7 +105,7 @@ def _trace(exc_info: Any) -> str:
         text = "".join(traceback.format_exception(*exc_info)).rstrip()
     except Exception as failure:  # a user's exception whose own __str__ fails must not cost the line
         text = f"{exc_info[0].__name__} (its text cannot be had: {type(failure).__name__})"
-    return text if len(text) <= _TRACE_LIMIT else f"{text[:_TRACE_LIMIT // 2]}\n[...]\n{text[-_TRACE_LIMIT // 2 :]}"
+    return text if len(text) <= _TRACE_LIMIT else f"{text[: _TRACE_LIMIT // 2]}\n[...]\n{text[-_TRACE_LIMIT // 2 :]}"
 
 
 def _render_json(_: object, __: str, fields: _Fields) -> str:

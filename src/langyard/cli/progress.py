@@ -1,0 +1,37 @@
+"""Says on standard error what a command is at: a spinner on a terminal, a line elsewhere, a log event where logs are JSON."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import sys
+from collections.abc import Iterator
+
+log = logging.getLogger("langyard.cli")
+
+
+class Progress:
+    """The steps of a command that take long enough to wonder."""
+
+    def __init__(self, *, as_json: bool = False) -> None:
+        self._as_json = as_json
+
+    def say(self, sentence: str) -> None:
+        """One line."""
+        if self._as_json:
+            log.info(sentence)
+        else:
+            sys.stderr.write(f"{sentence}\n")
+            sys.stderr.flush()
+
+    @contextlib.contextmanager
+    def step(self, sentence: str) -> Iterator[None]:
+        """Show `sentence` while the step lasts."""
+        if self._as_json or not sys.stderr.isatty():
+            self.say(sentence)
+            yield
+            return
+        from rich.console import Console
+
+        with Console(stderr=True, highlight=False).status(sentence):
+            yield

@@ -1,0 +1,110 @@
+"""uvicorn around one process's application: opened, announced, drained and closed in order; `serve` calls it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import math
+import os
+import signal
+import socket
+from collections.abc import Callable, Iterator
+from types import FrameType
+from typing import NoReturn
+
+import uvicorn
+
+from langyard.app import App
+from langyard.cli import listening
+from langyard.gateway import create
+
+
+class Server(uvicorn.Server):
+    """Made for one `run`. `announce` gets the address once it answers; `abandon` is called when all must end at once."""
+
+    def __init__(
+        self,
+        app: App,
+        sockets: list[socket.socket],
+        *,
+        announce: Callable[[str], None],
+        say: Callable[[str], None],
+        abandon: Callable[[], None],
+    ) -> None:
+        self._app = app
+        self._sockets = sockets
+        self._announce = announce
+        self._say = say
+        self._abandon = abandon
+        self._api = create(app)
+        self._grace_s = app.settings.worker.drain_grace_seconds
+        super().__init__(
+            uvicorn.Config(
+                self._api,
+                host=app.settings.gateway.host,
+                loop="uvloop",
+                http="httptools",
+                lifespan="off",  # `_run` opens and closes the application, so that its errors come out as they are
+                log_config=None,
+                access_log=app.settings.log.level == "debug",
+                server_header=False,
+                # Answers that wait for runs outlast the runs by a moment.
+                timeout_graceful_shutdown=math.ceil(self._grace_s) + 1,
+            )
+        )
+
+    def run(self, sockets: list[socket.socket] | None = None) -> None:
+        """Serve until told to stop. Raises what keeps the application from opening."""
+        with asyncio.Runner(loop_factory=self.config.get_loop_factory()) as runner:
+            runner.run(self._run())
+
+    async def _run(self) -> None:
+        with self.capture_signals():
+            async with self._api.router.lifespan_context(self._api):
+                # What start-up made lives as long as the process: no collection need look at it again.
+                gc.collect()
+                gc.freeze()
+                await self.serve(self._sockets)
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen, and say where."""
+        settings = self._app.settings.gateway
+        try:
+            await super().startup(sockets)
+        except OSError as error:  # bound beside us, and quicker to listen
+            raise listening.refused(settings.host, settings.port, error) from error
+        self._announce(listening.address(settings.host, self._sockets[0]))
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Take no more, and let requests and runs end side by side: a request may be waiting for its run."""
+        worker = self._app.worker
+        self._app.draining = True
+        if worker is not None and worker.running:
+            self._say(f"Stopping: {worker.running} runs have {self._grace_s:g} s to end. Ctrl-C again stops at once.")
+        drain = asyncio.create_task(asyncio.to_thread(worker.stop)) if worker is not None else None
+        await super().shutdown(sockets)
+        if drain is not None:
+            await drain
+        self._say("Stopped.")
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:  # type: ignore[override]
+        """Hear signals from before the application opens until it is closed; a clean end is no death by signal."""
+        before = {number: signal.signal(number, self.handle_exit) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for number, previous in before.items():
+                signal.signal(number, previous)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """The first signal asks, the second Ctrl-C insists."""
+        if self.should_exit and sig == signal.SIGINT:
+            self._end_at_once()
+        self.should_exit = True
+
+    def _end_at_once(self) -> NoReturn:
+        os.write(2, b"Stopped at once; what was running goes on from its last checkpoint at the next start.\n")
+        self._abandon()
+        os._exit(130)
