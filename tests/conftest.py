@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import fcntl
 import hashlib
 import os
 import shutil
@@ -17,6 +19,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
+from langyard.model.errors import LangyardError
 from langyard.postgres import embedded, migrations
 
 _HOME = pytest.StashKey[Path]()
@@ -50,10 +53,21 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 def _home(config: pytest.Config) -> Path:
     if _HOME not in config.stash:
+        _sweep()
         home = Path(tempfile.mkdtemp(prefix="langyard-tests-"))
         home.chmod(0o755)
         config.stash[_HOME] = home
     return config.stash[_HOME]
+
+
+def _sweep() -> None:
+    """Stop and remove what sessions that were killed have left."""
+    for home in Path(tempfile.gettempdir()).glob("langyard-tests-*"):
+        with contextlib.suppress(OSError, LangyardError), (home / ".langyard/postgres/users").open("r+") as users:
+            fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)  # else it is in use
+            fcntl.flock(users, fcntl.LOCK_UN)
+            embedded.start(home).close()
+            shutil.rmtree(home, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")
