@@ -20,18 +20,12 @@ from langyard.config.settings import Settings
 from langyard.model.errors import ConfigurationError
 
 SECTIONS = ("store", "checkpointer", "auth", "encryption", "priority", "http", "webhooks", "ui", "ui_config")
-IMAGE_KEYS = (
-    *(
-        "python_version",
-        "node_version",
-        "api_version",
-        "base_image",
-        "image_distro",
-        "pip_config_file",
-        "pip_installer",
-    ),
-    *("source", "dockerfile_lines", "keep_pkg_tools", "building_tools"),
+IMAGE_KEYS = frozenset(
+    "python_version node_version api_version base_image image_distro pip_config_file pip_installer source "
+    "dockerfile_lines keep_pkg_tools building_tools".split()
 )
+# No room acts on these yet, and who has written `auth` must not believe that it holds. A room that does takes it out.
+IDLE = frozenset(SECTIONS)
 KEYS = ("graphs", "dependencies", "env", *SECTIONS, *IMAGE_KEYS, "$schema")
 
 
@@ -213,6 +207,9 @@ class _Reader:
         for name in SECTIONS:
             given = self.content.get(name)
             if isinstance(given, dict):
+                if given and name in IDLE:
+                    warning = f"langgraph.json: `{name}` has no effect in this version of Langyard."
+                    self.warnings.append(warning + (" Every request is let in." if name == "auth" else ""))
                 yield name, given
             elif given is not None:
                 self.problems.append(f"`{name}` must be an object.")
