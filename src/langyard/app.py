@@ -14,10 +14,11 @@ from langyard.postgres import embedded
 from langyard.postgres.database import Database
 from langyard.postgres.embedded import EmbeddedServer
 from langyard.postgres.migrations import migrate
+from langyard.postgres.notifications import Listener
 from langyard.postgres.store import open_store
 from langyard.runs import NoSlots, Runs
 from langyard.sessions import Sessions
-from langyard.streams import LocalBus
+from langyard.streams import LocalBus, RemoteEvents
 from langyard.worker import Worker
 from langyard.worker.worker import Options
 
@@ -71,8 +72,12 @@ class App:
         if self._with_worker:
             self.worker = Worker(self._worker_options(url, direct), self.graphs, self.bus, store=open_store)
             await asyncio.to_thread(self.worker.start)
-        self.runs = Runs(self.database, self.bus, self.worker or NoSlots(), poll_s=settings.worker.poll_seconds)
+        poll_s = settings.worker.poll_seconds
+        remote = RemoteEvents(self.database, self.bus, poll_s=poll_s)
+        self.runs = Runs(self.database, self.bus, self.worker or NoSlots(), remote, poll_s=poll_s)
         await self.runs.open()
+        self._listener = Listener(direct, self.runs.on_note, self.runs.on_gap)
+        self._listener.start()
         self.sessions = Sessions(
             self.database, ttl_s=settings.sessions.ttl_seconds, grace_s=settings.sessions.grace_seconds
         )
@@ -115,6 +120,8 @@ class App:
         await asyncio.gather(*self._chores, return_exceptions=True)
         if self.worker is not None:
             await asyncio.to_thread(self.worker.stop)
+        if hasattr(self, "_listener"):
+            await self._listener.close()
         if hasattr(self, "runs"):
             await self.runs.close()
         if hasattr(self, "database"):

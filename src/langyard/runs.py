@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Coroutine
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
 from uuid import UUID
 
-from langyard.model.errors import LangyardError, NotFound
+from langyard.model.errors import LangyardError, NotFound, Unavailable
+from langyard.model.events import Event
 from langyard.model.runs import ClaimedRun, Run, RunEnd, RunRequest
+from langyard.postgres import events as log_rows
 from langyard.postgres import runs as rows
 from langyard.postgres.database import Database
-from langyard.streams import LocalBus, Subscription
+from langyard.streams import LocalBus, RemoteEvents, Subscription
 
 log = logging.getLogger(__name__)
 
@@ -32,8 +36,17 @@ class Slots(Protocol):
     def wake(self) -> None:
         """There may be something to claim."""
 
+    def look(self) -> None:
+        """Somebody may want something of the runs held here: that they stop, or that their events are stored."""
+
+    def holds(self, run_id: UUID) -> bool:
+        """Whether the run executes here."""
+
     def cancel(self, run_id: UUID, action: str, reason: str) -> bool:
         """Stop a run that runs here; False when it does not."""
+
+    async def settle(self) -> None:
+        """Wait until what runs here have published so far is stored, where it is to be stored at all."""
 
 
 class NoSlots:
@@ -53,9 +66,19 @@ class NoSlots:
     def wake(self) -> None:
         """Nobody to wake."""
 
+    def look(self) -> None:
+        """Nothing is held."""
+
+    def holds(self, run_id: UUID) -> bool:
+        """Nothing is held."""
+        return False
+
     def cancel(self, run_id: UUID, action: str, reason: str) -> bool:
         """Nothing runs here."""
         return False
+
+    async def settle(self) -> None:
+        """Nothing is published."""
 
 
 @dataclass(slots=True)
@@ -69,22 +92,28 @@ class StartedRun:
 class Runs:
     """Open with `open` on the gateway's loop, close with `close`."""
 
-    def __init__(self, database: Database, bus: LocalBus, slots: Slots, *, poll_s: float = 1.0) -> None:
+    def __init__(
+        self, database: Database, bus: LocalBus, slots: Slots, remote: RemoteEvents, *, poll_s: float = 1.0
+    ) -> None:
         self._database = database
         self._bus = bus
         self._slots = slots
+        self._remote = remote
         self._poll_s = poll_s
         self._watching: asyncio.Task[None] | None = None
+        self._telling: set[asyncio.Task[None]] = set()
 
     async def open(self) -> None:
-        """Begin to watch for runs that end elsewhere."""
+        """Begin to watch for what happens in other processes."""
+        self._remote.start()
         self._watching = asyncio.create_task(self._watch(), name="langyard watch")
 
     async def close(self) -> None:
         """Stop watching."""
-        if self._watching is not None:
-            self._watching.cancel()
-            await asyncio.gather(self._watching, return_exceptions=True)
+        await self._remote.close()
+        for task in (*self._telling, *((self._watching,) if self._watching else ())):
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
 
     async def start(self, request: RunRequest, *, events: bool) -> StartedRun | None:
         """Make a run and read it from its first event on (`events=False`: only its end).
@@ -92,11 +121,13 @@ class Runs:
         None when the session or thread does not exist, is another user's, or is busy and the strategy is `reject`.
         Raises `Unavailable` when the database is away.
         """
+        if request.multitask_strategy in ("interrupt", "rollback") and request.thread_id is not None:
+            await self._supersede(request, request.thread_id)
         reader = self._bus.subscribe(request.run_id, events=events)
         worker_id = self._slots.reserve() if request.after_s <= 0 else None
         accepted = False
         try:
-            started = await rows.start(self._database, request, worker_id)
+            started = await rows.start(self._database, request, worker_id, events=events)
             if started is not None and started.claimed is not None:
                 self._slots.accept(started.claimed)
                 accepted = True
@@ -111,22 +142,52 @@ class Runs:
             return None
         if started.run.status == "pending":
             self._slots.wake()
+            if events:
+                self._remote.follow(request.run_id, 0)
         return StartedRun(started.run, reader)
 
     async def get(self, run_id: UUID) -> Run:
         """Raises `NotFound`."""
         run = await rows.find(self._database, run_id)
         if run is None:
-            raise NotFound(f"Run {run_id} not found.", code="run_not_found")
+            raise _not_found(run_id)
         return run
 
     async def wait(self, run_id: UUID) -> RunEnd:
         """The end of a run, whichever process runs it. Raises `NotFound`."""
         with self._bus.subscribe(run_id, events=False) as reader:
+            if not self._slots.holds(run_id):
+                await rows.watch(self._database, run_id, events=False)
             found = await rows.outcome(self._database, run_id)
             if found is None:
-                raise NotFound(f"Run {run_id} not found.", code="run_not_found")
+                raise _not_found(run_id)
             return found[1] or await reader.wait_end()
+
+    async def join(self, run_id: UUID, *, after: int | None = None) -> StartedRun:
+        """Read a run from now on, or from event number `after` on as far as events are stored. Raises `NotFound`."""
+        reader = self._bus.subscribe(run_id)
+        try:
+            here = self._slots.holds(run_id)
+            if here:
+                await self._slots.settle()
+            else:
+                await rows.watch(self._database, run_id, events=True)
+            found = await rows.outcome(self._database, run_id)
+            if found is None:
+                raise _not_found(run_id)
+            run, end = found
+            reader.after = await log_rows.last(self._database, run_id) if after is None and not here else after or 0
+            if after is not None:
+                await self._replay(reader, after)
+            if end is not None:
+                reader.finish(end)
+            elif not here:
+                self._remote.follow(run_id, reader.after)
+                await self._remote.pull(run_id)
+            return StartedRun(run, reader)
+        except BaseException:
+            reader.close()
+            raise
 
     async def cancel(self, run_id: UUID, *, action: str = "interrupt", reason: str) -> bool:
         """Stop a run wherever it is; False when it is already over. Returns before the worker has stopped."""
@@ -138,8 +199,50 @@ class Runs:
             self._slots.wake()
         return state is not None
 
+    def on_note(self, kind: str, text: str) -> None:
+        """A notification from another process (or this one). Called on the gateway's loop."""
+        if kind == "wake":
+            self._slots.wake()
+        elif kind in ("cancel", "follow"):
+            self._slots.look()
+        elif kind in ("end", "events"):
+            run_id = UUID(text)
+            if self._bus.waits(run_id) and not self._slots.holds(run_id):
+                self._tell(self._publish_end(run_id) if kind == "end" else self._remote.pull(run_id))
+
+    def on_gap(self) -> None:
+        """Notifications may have been missed: look at everything."""
+        self._slots.wake()
+        self._slots.look()
+
+    def _tell(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.create_task(self._told(work))
+        self._telling.add(task)
+        task.add_done_callback(self._telling.discard)
+
+    async def _told(self, work: Coroutine[None, None, None]) -> None:
+        # The database is away: the poll brings it later.
+        with suppress(Unavailable):
+            await work
+
+    async def _supersede(self, request: RunRequest, thread_id: UUID) -> None:
+        strategy = request.multitask_strategy
+        reason = f"superseded by run {request.run_id} (multitask_strategy={strategy})"
+        action = "rollback" if strategy == "rollback" else "interrupt"
+        for run_id, was in await rows.supersede(self._database, thread_id, action=action, reason=reason):
+            if was == "running":
+                self._slots.cancel(run_id, action, reason)
+            elif self._bus.waits(run_id):
+                await self._publish_end(run_id)
+
+    async def _replay(self, reader: Subscription, after: int) -> None:
+        found: list[Event] = []
+        while page := await log_rows.read(self._database, reader.run_id, found[-1].seq if found else after):
+            found += page
+        reader.replay(found)
+
     async def _watch(self) -> None:
-        """Ends that no local worker announces: other processes' runs, cancelled ones, buried ones."""
+        """Ends that nobody told of: a lost notification, a buried run."""
         while True:
             await asyncio.sleep(self._poll_s)
             waited = self._bus.waited()
@@ -152,6 +255,12 @@ class Runs:
                 log.warning("cannot look for ended runs: %s", error.detail)
 
     async def _publish_end(self, run_id: UUID) -> None:
+        await self._remote.pull(run_id)
+        self._remote.forget(run_id)
         found = await rows.outcome(self._database, run_id)
         if found is not None and found[1] is not None:
             self._bus.finish(found[1])
+
+
+def _not_found(run_id: UUID) -> NotFound:
+    return NotFound(f"Run {run_id} not found.", code="run_not_found")

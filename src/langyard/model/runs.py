@@ -60,7 +60,8 @@ class Run:
 class ClaimedRun:
     """A run this process holds the lease on, with what it needs to begin.
 
-    `head` is the driver's row of the thread's latest checkpoint if it came along; `fresh` says the thread has none.
+    `head` is the driver's row of the thread's latest checkpoint if it came along; `fresh` says the thread has none,
+    `followed` that another process reads its events.
     """
 
     run_id: UUID
@@ -72,6 +73,7 @@ class ClaimedRun:
     user_id: str | None = None
     assistant_id: UUID | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    followed: bool = False
     fresh: bool = False
     head: Mapping[str, Any] | None = None
 

@@ -27,8 +27,12 @@ class Started:
     claimed: ClaimedRun | None
 
 
-async def start(database: Database, request: RunRequest, worker_id: UUID | None) -> Started | None:
+async def start(
+    database: Database, request: RunRequest, worker_id: UUID | None, *, events: bool = False
+) -> Started | None:
     """Insert a run, claiming it for `worker_id` if nothing else is open on its thread.
+
+    With `events` a worker elsewhere that gets it will store what it streams.
 
     None when the session or thread does not exist (or is not this user's), is busy and the strategy is `reject`, or has
     changed since `revision`.
@@ -54,6 +58,7 @@ async def start(database: Database, request: RunRequest, worker_id: UUID | None)
         "after_s": request.after_s,
         "may_create": request.may_create,
         "reject": request.multitask_strategy == "reject",
+        "events": events,
         "revision": request.revision,
     }
     try:
@@ -143,10 +148,27 @@ async def cancel(database: Database, run_id: UUID, *, action: str, reason: str) 
     return "running" if await database.fetch_one(_SQL["cancel_running"], params) else None
 
 
-async def cancellations(database: Database, held: dict[UUID, int]) -> list[Row]:
-    """Of the runs held by fence: those to be stopped (`cancel_action`, `cancel_reason`) and those `lost`."""
+async def wishes(database: Database, held: dict[UUID, int]) -> list[Row]:
+    """What others want of the runs held by fence: `cancel_action` with `cancel_reason`, or that they are `followed`."""
     params = {"run_ids": Uuids(held), "fences": Ints(held.values())}
-    return await database.fetch(_SQL["cancellations"], params)
+    return await database.fetch(_SQL["wishes"], params)
+
+
+async def watch(database: Database, run_id: UUID, *, events: bool) -> None:
+    """Have the end of a run that another process executes told to all, and with `events` its stream stored."""
+    await database.fetch(_SQL["watch"], {"run_id": run_id, "events": events})
+
+
+async def supersede(database: Database, thread_id: UUID, *, action: str, reason: str) -> list[tuple[UUID, str]]:
+    """End every pending run of the thread and ask running ones to stop: `(run_id, former status)`."""
+    params = {"thread_id": thread_id, "action": action, "reason": reason}
+    return [(row["run_id"], row["was"]) for row in await database.fetch(_SQL["supersede"], params)]
+
+
+async def roll_back(database: Database, run_id: UUID, fence: int, error: bytes) -> bool:
+    """Remove a running run and every trace of it; False when the lease is gone."""
+    params = {"run_id": run_id, "fence": fence, "error": error.decode()}
+    return await database.fetch_one(_SQL["roll_back"], params) is not None
 
 
 async def hand_back(database: Database, worker_id: UUID, run_ids: Sequence[UUID]) -> None:
@@ -168,5 +190,5 @@ def _claimed(row: Row) -> ClaimedRun:
     return ClaimedRun(
         run_id=row["run_id"], thread_id=row["thread_id"], graph_id=row["graph_id"], kwargs=row["kwargs"],
         attempt=row["attempt"], fence=row["fence"], user_id=row["user_id"], assistant_id=row["assistant_id"],
-        metadata=row["metadata"],
+        metadata=row["metadata"], followed=row["followed"],
     )  # fmt: skip

@@ -75,6 +75,7 @@ class Batch:
     rewrites: dict[tuple[str, str, str, str, int], tuple[int, str, str, str, bytes]] = field(default_factory=dict)
     events: dict[tuple[UUID, int], tuple[int, UUID, str, bytes]] = field(default_factory=dict)
     finishes: dict[UUID, tuple[int, Finish]] = field(default_factory=dict)
+    followed: set[UUID] = field(default_factory=set)
     size: int = 0
     refused: Exception | None = None
 
@@ -124,6 +125,7 @@ class Batch:
             "e_thread": Uuids(r[3] for r in e),
             "e_event": Texts(r[4] for r in e),
             "e_data": Blobs(r[5] for r in e),
+            "followed": Uuids(self.followed),
             "f_run": Uuids(run_id for run_id, _, _ in ends),
             "f_lease": Ints(lease for _, lease, _ in ends),
             "f_status": Texts(end.status for _, _, end in ends),

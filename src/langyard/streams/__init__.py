@@ -6,5 +6,6 @@ The worker publishes; the gateway subscribes before the run is inserted, so that
 from __future__ import annotations
 
 from langyard.streams.local import LocalBus, Subscription
+from langyard.streams.remote import RemoteEvents
 
-__all__ = ["LocalBus", "Subscription"]
+__all__ = ["LocalBus", "RemoteEvents", "Subscription"]

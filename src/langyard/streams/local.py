@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from types import TracebackType
 from uuid import UUID
 
@@ -15,13 +15,15 @@ from langyard.model.runs import RunEnd
 class Subscription:
     """One reader of one run, used on the loop that made it. Bounded: lagging more than `limit` events loses the oldest.
 
-    `lost` counts what was dropped; the reader is told of the gap. The run's end is never dropped.
+    `lost` counts what was dropped; the reader is told of the gap. The run's end is never dropped. Events up to number
+    `after`, the last taken, are passed over: this reader has them already.
     """
 
     def __init__(self, bus: LocalBus, run_id: UUID, *, events: bool, limit: int) -> None:
         self.run_id = run_id
         self.events = events
         self.lost = 0
+        self.after = 0
         self.end: RunEnd | None = None
         self._bus = bus
         self._limit = limit
@@ -59,11 +61,19 @@ class Subscription:
         return True
 
     def take(self) -> list[Event]:
-        """All events that are there."""
+        """All events that are there, each number once and in order."""
         taken: list[Event] = []
         while self._queue:
-            taken.append(self._queue.popleft())
+            event = self._queue.popleft()
+            if event.seq > self.after:
+                self.after = event.seq
+                taken.append(event)
         return taken
+
+    def replay(self, events: Iterable[Event]) -> None:
+        """Give earlier events to a reader that has taken none yet; those that came meanwhile follow."""
+        self._queue.extendleft(reversed(list(events)))
+        self._signal()
 
     async def __aiter__(self) -> AsyncIterator[Event]:
         while True:
@@ -128,6 +138,10 @@ class LocalBus:
     def wanted(self, run_id: UUID) -> bool:
         """Whether anybody here reads this run's events: if not, they need not even be encoded."""
         return any(reader.events for reader in self._readers.get(run_id, ()))
+
+    def waits(self, run_id: UUID) -> bool:
+        """Whether anybody here waits for this run."""
+        return run_id in self._readers
 
     def waited(self) -> list[UUID]:
         """The runs somebody here waits for."""

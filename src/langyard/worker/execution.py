@@ -23,6 +23,7 @@ from langyard.graphs import Graphs
 from langyard.model.errors import LangyardError, LeaseLost
 from langyard.model.events import Event, Sequence
 from langyard.model.runs import ClaimedRun, RunEnd, RunStatus
+from langyard.postgres import runs as rows
 from langyard.postgres.checkpoints import Checkpointer, Scope
 from langyard.postgres.database import Database
 from langyard.postgres.writer import Finish, Lease, Writer
@@ -50,7 +51,7 @@ class Means:
 class Stop:
     """Why a run is being cancelled."""
 
-    kind: Literal["cancel", "drain", "lost"]
+    kind: Literal["cancel", "rollback", "drain", "lost"]
     reason: str = ""
 
 
@@ -60,6 +61,7 @@ class Execution:
     def __init__(self, claimed: ClaimedRun, means: Means) -> None:
         self.claimed = claimed
         self.stop: Stop | None = None
+        self.followed = claimed.followed
         self._means = means
         self._task: asyncio.Task[None] | None = None
         self._sequence = Sequence()
@@ -117,7 +119,6 @@ class Execution:
             return
         duration = time.perf_counter() - began
         log.info("workflow_complete", extra={**facts, "status": status, "duration": round(duration, 6)})
-        self._publish("end", serde.dumps({"run_id": str(claimed.run_id), "status": status}))
         self._means.bus.finish(finished)
 
     async def _execute(self) -> tuple[RunStatus, str, dict[str, Any] | None] | None:
@@ -162,8 +163,18 @@ class Execution:
             await self._means.writer.commit(self.lease)
         if stop.kind == "drain":
             return None
+        if stop.kind == "rollback":
+            await self._roll_back(stop)
+            return None
         waiting = await self._has_next()
         return "interrupted", "interrupted" if waiting else "idle", {"error": "UserInterrupt", "message": stop.reason}
+
+    async def _roll_back(self, stop: Stop) -> None:
+        """Leave no trace of this run; the thread is as it was before."""
+        claimed, means = self.claimed, self._means
+        error = {"error": "UserRollback", "message": stop.reason}
+        await rows.roll_back(means.database, claimed.run_id, claimed.fence, serde.dumps(error))
+        means.bus.finish(RunEnd(claimed.run_id, claimed.thread_id, "interrupted", error=error))
 
     async def _stream(self) -> bool:
         """Run the graph to its end; True when the thread waits for somebody (an interrupt or a breakpoint)."""
@@ -203,9 +214,8 @@ class Execution:
                 self._interrupted = True
                 chunk = {**chunk, events.INTERRUPT: tuple(found)}
             self._last, self._seen_state = events.without_interrupts(chunk), True
-        if publish and self._means.bus.wanted(self.claimed.run_id):
-            name, data = events.encode(mode, namespace, chunk)
-            self._publish(name, data)
+        if publish and (self._stored or self._means.bus.wanted(self.claimed.run_id)):
+            self._publish(*events.encode(mode, namespace, chunk))
 
     async def _settle(
         self, pregel: Pregel[Any, Any, Any, Any], config: RunnableConfig, saver: Checkpointer | None
@@ -251,15 +261,39 @@ class Execution:
             values=values,
             interrupts=serde.dumps(waiting),
         )
+        last = Event(self._sequence.next(), "end", serde.dumps({"run_id": str(claimed.run_id), "status": status}))
+        if self._stored:
+            self._store(last)
         batch = self._means.writer.batch(len(values or b""))
         batch.finishes[claimed.run_id] = (batch.index(self.lease), end)
         await self._means.writer.commit(self.lease)
+        # Only now: who sees the end may rely on what the database says.
+        self._means.bus.publish(claimed.run_id, last)
         flat = tuple(entry for entries in waiting.values() for entry in entries)
         return RunEnd(claimed.run_id, claimed.thread_id, status, values, flat, error)
 
+    @property
+    def _stored(self) -> bool:
+        """Whether events go into the log: for readers elsewhere, or for those who will come back."""
+        return self.followed or bool(self.claimed.kwargs.get("stream_resumable"))
+
     def _publish(self, name: str, data: bytes) -> None:
-        if self._means.bus.wanted(self.claimed.run_id):
-            self._means.bus.publish(self.claimed.run_id, Event(self._sequence.next(), name, data))
+        wanted = self._means.bus.wanted(self.claimed.run_id)
+        if not (wanted or self._stored):
+            return
+        event = Event(self._sequence.next(), name, data)
+        if self._stored:
+            self._store(event)
+        if wanted:
+            self._means.bus.publish(self.claimed.run_id, event)
+
+    def _store(self, event: Event) -> None:
+        claimed = self.claimed
+        batch = self._means.writer.batch(len(event.data))
+        row = (batch.index(self.lease), claimed.thread_id, event.name, event.data)
+        batch.events[claimed.run_id, event.seq] = row
+        if self.followed:
+            batch.followed.add(claimed.run_id)
 
 
 def public_error(error: BaseException) -> dict[str, str]:

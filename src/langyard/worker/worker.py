@@ -123,8 +123,21 @@ class Worker:
         """Stop a run that runs here."""
         if run_id not in self._executions:
             return False
-        self._call(lambda: self._stop_run(run_id, Stop("cancel", reason)))
+        self._call(lambda: self._stop_run(run_id, _stop(action, reason)))
         return True
+
+    def look(self) -> None:
+        """See what others want of the runs held here."""
+        self._call(self._looking.set)
+
+    def holds(self, run_id: UUID) -> bool:
+        """Whether the run executes here."""
+        return run_id in self._executions
+
+    async def settle(self) -> None:
+        """Wait, on the caller's loop, until what was published so far is stored."""
+        if self._loop is not None:
+            await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(self._means.writer.commit(), self._loop))
 
     @property
     def running(self) -> int:
@@ -153,7 +166,7 @@ class Worker:
         self._loop = asyncio.get_running_loop()
         # Synchronous nodes run in threads: as many as there are slots, or a thousand sleeping nodes would queue.
         self._loop.set_default_executor(ThreadPoolExecutor(max(8, options.slots), thread_name_prefix="langyard node"))
-        self._wake, self._stopping = asyncio.Event(), asyncio.Event()
+        self._wake, self._looking, self._stopping = asyncio.Event(), asyncio.Event(), asyncio.Event()
         self._database = Database(
             options.url, name="worker", max_size=options.pool_size, transaction_pooler=options.transaction_pooler
         )
@@ -278,19 +291,24 @@ class Worker:
     async def _reconcile(self) -> None:
         """Learn what the database knows better: runs cancelled from elsewhere, runs claimed but never received."""
         while True:
-            await asyncio.sleep(self._options.poll_s)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._options.poll_s):
+                    await self._looking.wait()
+            self._looking.clear()
             with suppress(LangyardError):
                 await self._reconcile_once()
 
     async def _reconcile_once(self) -> None:
         held = {run_id: execution.claimed.fence for run_id, execution in self._executions.items()}
         if held:
-            for row in await rows.cancellations(self._database, held):
+            for row in await rows.wishes(self._database, held):
                 execution = self._executions.get(row["run_id"])
-                if execution is None or execution.claimed.fence != held[row["run_id"]]:
+                if execution is None or execution.claimed.fence != row["fence"]:
                     continue
+                if row["followed"]:
+                    execution.followed = True
                 if row["cancel_action"] is not None:
-                    execution.cancel(Stop("cancel", row["cancel_reason"] or ""))
+                    execution.cancel(_stop(row["cancel_action"], row["cancel_reason"] or ""))
         for run in await rows.strays(self._database, self.worker_id, list(held)):
             if run.run_id not in self._executions:
                 with self._lock:
@@ -316,3 +334,7 @@ class Worker:
         if running:
             await asyncio.wait(running, timeout=timeout_s)
         return list(self._executions.values())
+
+
+def _stop(action: str, reason: str) -> Stop:
+    return Stop("rollback" if action == "rollback" else "cancel", reason)

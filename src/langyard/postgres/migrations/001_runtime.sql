@@ -85,6 +85,9 @@ create table langyard.runs (
     worker_id uuid,
     cancel_action text check (cancel_action in ('interrupt', 'rollback')),
     cancel_reason text,
+    -- Somebody in another process waits for the end, or reads the events: only then are they told of.
+    watched boolean not null default false,
+    followed boolean not null default false,
     error jsonb,
     available_at timestamptz not null default now(),
     created_at timestamptz not null default now(),

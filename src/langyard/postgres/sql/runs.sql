@@ -29,14 +29,15 @@ with session as (
 ), run as (
     insert into langyard.runs (
         run_id, thread_id, assistant_id, graph_id, user_id, status, kwargs, metadata, multitask_strategy, priority,
-        attempt, fence, worker_id, available_at, started_at
+        attempt, fence, worker_id, available_at, started_at, watched, followed
     )
     select
         %(run_id)s, thread.thread_id, %(assistant_id)s::uuid, %(graph_id)s, %(user_id)s,
         case when claimed then 'running' else 'pending' end,
         %(kwargs)s::json, %(metadata)s::jsonb, %(multitask_strategy)s, %(priority)s::int2,
         claimed::int, claimed::int, case when claimed then %(worker_id)s::uuid end,
-        now() + make_interval(secs => %(after_s)s::float8), case when claimed then now() end
+        now() + make_interval(secs => %(after_s)s::float8), case when claimed then now() end,
+        not claimed, %(events)s and not claimed
     from thread, lateral (
         select thread.open_runs = 1 and %(worker_id)s::uuid is not null and %(after_s)s::float8 <= 0 as claimed
     ) as offer
@@ -46,6 +47,7 @@ select
     thread.thread_id, run.status, run.attempt, run.fence, run.created_at,
     thread.revision, thread.config, thread.thread_metadata, thread.fresh,
     (select x.revision from langyard.threads x where x.thread_id = thread.thread_id) as seen,
+    case when run.status = 'pending' and %(worker_id)s::uuid is null then pg_notify('langyard', 'wake')::text end as told,
     head.*
 from run cross join thread
 left join lateral (
@@ -85,7 +87,7 @@ update langyard.runs r set
 from candidate, langyard.threads t
 where r.run_id = candidate.run_id and r.status = 'pending' and t.thread_id = r.thread_id
 returning r.run_id, r.thread_id, r.assistant_id, r.graph_id, r.user_id, r.kwargs, r.metadata, r.attempt, r.fence,
-    r.multitask_strategy, r.created_at, t.config;
+    r.followed, r.multitask_strategy, r.created_at, t.config;
 
 -- name: get
 select r.* from langyard.runs r where r.run_id = %(run_id)s;
@@ -117,19 +119,74 @@ with stopped as (
     from stopped where t.thread_id = stopped.thread_id
     returning t.thread_id
 )
-select thread_id from freed;
+select thread_id, pg_notify('langyard', 'end ' || %(run_id)s::text)::text as told from freed;
 
 -- name: cancel_running
 update langyard.runs set cancel_action = %(action)s, cancel_reason = %(reason)s, updated_at = now()
 where run_id = %(run_id)s and status = 'running'
-returning run_id, worker_id;
+returning run_id, worker_id, pg_notify('langyard', 'cancel ' || run_id)::text as told;
 
--- name: cancellations
--- What a worker must stop: runs it holds that somebody asked to cancel, and runs it believes it holds but does not.
-select g.run_id, r.cancel_action, r.cancel_reason, (r.run_id is null) as lost
+-- name: wishes
+-- What others want of the runs a worker holds: that they stop, that their events are stored for readers elsewhere.
+select r.run_id, r.fence, r.cancel_action, r.cancel_reason, r.followed
 from unnest(%(run_ids)s, %(fences)s) as g(run_id, fence)
-left join langyard.runs r on r.run_id = g.run_id and r.fence = g.fence and r.status = 'running'
-where r.run_id is null or r.cancel_action is not null;
+join langyard.runs r on r.run_id = g.run_id and r.fence = g.fence and r.status = 'running'
+where r.followed or r.cancel_action is not null;
+
+-- name: watch
+-- Ask whoever runs it to tell of its end, and with `events` to store what it streams from now on.
+update langyard.runs set watched = true, followed = followed or %(events)s
+where run_id = %(run_id)s and status in ('pending', 'running') and not (watched and (followed or not %(events)s))
+returning run_id, case when %(events)s then pg_notify('langyard', 'follow ' || run_id)::text end as told;
+
+-- name: supersede
+-- Multitask strategies `interrupt` and `rollback`: everything open on the thread ends or is asked to stop. The lock keeps
+-- two such runs from sparing each other.
+with alone as (
+    select pg_advisory_xact_lock(hashtextextended(%(thread_id)s::text, 0))
+), open as (
+    select r.run_id, r.status from alone, langyard.runs r
+    where r.thread_id = %(thread_id)s and r.status in ('pending', 'running')
+    order by r.run_id for update of r
+), stopped as (
+    update langyard.runs r set
+        status = case when open.status = 'pending' then 'interrupted' else r.status end,
+        finished_at = case when open.status = 'pending' then now() end,
+        cancel_action = %(action)s, cancel_reason = %(reason)s, updated_at = now()
+    from open where r.run_id = open.run_id
+    returning r.run_id, open.status as was
+), freed as (
+    update langyard.threads t set open_runs = t.open_runs - (select count(*) from stopped where was = 'pending')::int
+    where t.thread_id = %(thread_id)s and exists (select from stopped where was = 'pending')
+    returning t.thread_id
+)
+select run_id, was, pg_notify('langyard', case was when 'pending' then 'end ' else 'cancel ' end || run_id)::text as told,
+    (select count(*) from freed) as freed
+from stopped;
+
+-- name: roll_back
+-- A run that is rolled back leaves nothing behind: its checkpoints, their writes and blobs, its row. Fenced as any write.
+with gone as (
+    delete from langyard.runs where run_id = %(run_id)s and fence = %(fence)s and status = 'running'
+    returning run_id, thread_id, watched
+), dropped as (
+    delete from checkpoints c using gone
+    where c.thread_id = gone.thread_id::text and c.metadata ->> 'run_id' = gone.run_id::text
+    returning c.thread_id, c.checkpoint_ns, c.checkpoint_id
+), writes as (
+    delete from checkpoint_writes w using dropped d
+    where w.thread_id = d.thread_id and w.checkpoint_ns = d.checkpoint_ns and w.checkpoint_id = d.checkpoint_id
+), events as (
+    delete from langyard.events e using gone where e.run_id = gone.run_id
+), freed as (
+    update langyard.threads t set
+        open_runs = t.open_runs - 1, revision = t.revision + 1, updated_at = now(), error = %(error)s::jsonb,
+        status = case when t.open_runs > 1 then 'busy' when t.interrupts <> '{}' then 'interrupted' else 'idle' end
+    from gone where t.thread_id = gone.thread_id
+    returning t.thread_id, t.open_runs
+)
+select freed.thread_id, freed.open_runs, (select count(pg_notify('langyard', 'end ' || run_id)) from gone where watched) as told
+from freed;
 
 -- name: strays
 -- The age keeps clear of claims that are still on their way back to the worker.

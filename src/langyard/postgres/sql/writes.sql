@@ -55,7 +55,7 @@ with locked as (
     update langyard.runs r set
         status = ended.status, error = ended.error::jsonb, worker_id = null, finished_at = now(), updated_at = now()
     from ended where r.run_id = ended.run_id and r.status = 'running'
-    returning r.run_id, r.thread_id, ended.error, ended.thread_status, ended.state, ended.interrupts, ended.config
+    returning r.run_id, r.thread_id, r.watched, ended.error, ended.thread_status, ended.state, ended.interrupts, ended.config
 ), freed as (
     update langyard.threads t set
         open_runs = t.open_runs - 1,
@@ -71,4 +71,6 @@ with locked as (
 )
 select
     (select array_agg(lease) from held) as held,
-    (select array_agg(run_id) from freed where open_runs > 0) as queued;
+    (select array_agg(run_id) from freed where open_runs > 0) as queued,
+    (select count(pg_notify('langyard', 'end ' || run_id)) from finished where watched) as ends_told,
+    (select count(pg_notify('langyard', 'events ' || run_id)) from unnest(%(followed)s) as f(run_id)) as events_told;

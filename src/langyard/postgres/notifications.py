@@ -1,0 +1,64 @@
+"""Wake-ups between processes over LISTEN/NOTIFY: one listening connection a process, on a direct address.
+
+A notification makes early what polling finds anyway, so a lost one costs time and never a run. The payload is
+`<kind> <run id>`, or `wake` alone. Opened by `app`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from contextlib import suppress
+
+import psycopg
+
+log = logging.getLogger(__name__)
+
+CHANNEL = "langyard"
+# Asking this often keeps the connection alive through firewalls and finds out that the server is gone.
+_IDLE_S = 30.0
+
+
+class Listener:
+    """Calls `on_note(kind, text)` for each notification and `on_gap()` whenever some may have been missed."""
+
+    def __init__(self, url: str, on_note: Callable[[str, str], None], on_gap: Callable[[], None]) -> None:
+        self._url = url
+        self._on_note = on_note
+        self._on_gap = on_gap
+        self._listening: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin to listen on the running loop; a database that is away is tried again."""
+        self._listening = asyncio.create_task(self._run(), name="langyard listener")
+
+    async def close(self) -> None:
+        """Stop listening."""
+        if self._listening is not None:
+            self._listening.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._listening
+
+    async def _run(self) -> None:
+        delay = 0.1
+        while True:
+            try:
+                async with await psycopg.AsyncConnection.connect(
+                    self._url, autocommit=True, connect_timeout=5, application_name="langyard listener"
+                ) as connection:
+                    await connection.execute("listen langyard")
+                    delay = 0.1
+                    self._on_gap()
+                    await self._listen(connection)
+            except psycopg.Error as error:
+                log.warning("not listening for wake-ups: %s", type(error).__name__)
+                await asyncio.sleep(delay)
+                delay = min(delay * 2, 2.0)
+
+    async def _listen(self, connection: psycopg.AsyncConnection) -> None:
+        while True:
+            async for note in connection.notifies(timeout=_IDLE_S):
+                kind, _, text = note.payload.partition(" ")
+                self._on_note(kind, text)
+            await connection.execute("select 1")
