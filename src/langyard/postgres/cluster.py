@@ -8,6 +8,7 @@ an environment below `/root`, are what most of this module is about.
 from __future__ import annotations
 
 import contextlib
+import importlib.metadata
 import importlib.util
 import os
 import pwd
@@ -98,8 +99,8 @@ class Cluster:
         password = secrets.token_urlsafe(32)
         (scratch / "password").write_text(password)
         if self.account:
-            os.chown(scratch / "password", self.account.uid, self.account.gid)
-            os.chown(scratch, self.account.uid, self.account.gid)
+            os.lchown(scratch / "password", self.account.uid, self.account.gid)
+            os.lchown(scratch, self.account.uid, self.account.gid)
         with self._reachable(scratch) as (name, fds):
             # Not `langyard`: a role finds the schema of its own name first, and would put LangGraph's tables there.
             options = ["--pgdata", f"{name}/data", "--pwfile", f"{name}/password", "--username=postgres"]
@@ -167,7 +168,7 @@ def locate(home: Path) -> Cluster:
         with contextlib.suppress(FileExistsError):
             path.mkdir(mode)
             if account and account.owns_home:
-                os.chown(path, account.uid, account.gid)
+                os.lchown(path, account.uid, account.gid)
     return Cluster(folder, account, _programs(account, Path(wheel.origin).parent))
 
 
@@ -194,8 +195,7 @@ def _programs(account: Account | None, package: Path) -> Path:
     programs = Path("pginstall", "bin")
     if account is None or account.may_enter(package / programs / "postgres"):
         return package / programs
-    version = f"{package.stat().st_mtime_ns:x}"
-    copy = COPIES / f"{package.name}-{version}"
+    copy = COPIES / f"{package.name}-{importlib.metadata.version(package.name)}"
     if not copy.is_dir():
         COPIES.mkdir(mode=0o755, parents=True, exist_ok=True)
         scratch = Path(tempfile.mkdtemp(dir=COPIES))

@@ -301,10 +301,14 @@ def _disown(cluster: Cluster) -> None:
     PostgreSQL takes its parent's number for stale, but a stranger's that was given the dead server's number for alive.
     The other lines stay: by them it refuses to start beside a server of this cluster that was not started here.
     """
-    path = cluster.data / "postmaster.pid"
-    with contextlib.suppress(FileNotFoundError):
-        _, *rest = path.read_bytes().splitlines(keepends=True) or [b""]
-        path.write_bytes(b"".join([b"%d\n" % os.getpid(), *rest]))
+    with (
+        contextlib.suppress(FileNotFoundError),
+        os.fdopen(cluster.open("data/postmaster.pid", os.O_RDWR), "r+b") as file,
+    ):
+        rest = file.readlines()[1:]
+        file.seek(0)
+        file.truncate()
+        file.writelines([b"%d\n" % os.getpid(), *rest])
 
 
 def _free_port(wanted: int) -> int:
