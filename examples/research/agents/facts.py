@@ -63,13 +63,10 @@ def amounts(text: str) -> list[Amount]:
             kind = f"every {kind}"
         number = match["number"].lower()
         value = SMALL.index(number) + 2 if number in SMALL else float(number.replace(",", "").replace("\u202f", ""))
-        amount = Amount(
-            match.group().strip(),
-            kind,
-            value * SCALES[(match["scale"] or "").lower()] * factor,
-            bool(match["about"]),
-            match.span(),
-        )
+        end = match.end("scale" if match["scale"] else "number") if match["sign"] else match.end()
+        value *= SCALES[(match["scale"] or "").lower()] * factor
+        shown = text[match.start() : end].strip()
+        amount = Amount(shown, kind, value, loose=bool(match["about"]), span=(match.start(), end))
         found[-1:] = _joined(found[-1], amount, text) if found else [amount]
     return found
 

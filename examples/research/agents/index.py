@@ -16,6 +16,7 @@ from agents import passages, text
 from agents.state import Corpus, Passage
 
 PASSAGES_AN_INQUIRY = 8
+FEW = 20
 Scores = npt.NDArray[np.float64]
 
 
@@ -38,9 +39,12 @@ class Index:
         self._bm25.index([tokens or [""] for tokens in self._tokens], show_progress=False)
 
     def weight(self, term: str) -> float:
-        """How much a term tells: its inverse document frequency, highest for a term no passage has."""
-        count = self._containing[term]
-        return math.log(1 + (len(self.passages) - count + 0.5) / (count + 0.5))
+        """How much a term tells: its inverse document frequency, highest for a term that one passage has, or none.
+
+        Few passages are taken for FEW: in a corpus of one, every word it has would otherwise be worth nothing.
+        """
+        count = max(1, self._containing[term])
+        return math.log(1 + (max(FEW, len(self.passages)) - count + 0.5) / (count + 0.5))
 
     def knows(self, term: str) -> bool:
         """Whether any passage contains the stemmed term."""

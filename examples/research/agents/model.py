@@ -44,13 +44,15 @@ async def ask(agent: str, task: str, material: str) -> str:
     )
     messages = [SystemMessage(RULES.format(agent=agent) + task), HumanMessage(material)]
     try:
-        answer = str((await chat.ainvoke(messages)).text)
+        said = await chat.ainvoke(messages)
     except Exception as error:  # whatever the client library raises, the run ends with one sentence
         reason = str(error).replace(key, "***").split("\n", 1)[0][:300]
         raise RuntimeError(
             f"The model {name()!r} failed for the {agent} agent: {type(error).__name__}: {reason} "
             "Unset OPENAI_API_KEY and OPENAI_BASE_URL to work without a model."
         ) from None
-    if not answer.strip():
+    if not said.response_metadata.get("finish_reason"):
+        raise RuntimeError(f"The model {name()!r} broke off in the middle of its answer for the {agent} agent.")
+    if not str(said.text).strip():
         raise RuntimeError(f"The model {name()!r} returned nothing for the {agent} agent.")
-    return answer
+    return str(said.text)

@@ -41,7 +41,7 @@ def extract(errand: Errand) -> list[Evidence]:
             if own or above:
                 score = match / total * 0.7 + passage["score"] * 0.3
                 score *= _answers(sentence["text"], kinds) * _shape(sentence["text"]) * other_time
-                found.append(_evidence(passage, place, sorted(own | above.keys()), round(score, 4), errand["number"]))
+                found.append(_evidence(passage, place, sorted(shares), round(score, 4), errand["number"]))
     found.sort(key=lambda evidence: -evidence["score"])
     return [evidence for evidence in found[:EVIDENCE_AN_INQUIRY] if evidence["score"] >= LEAST]
 
