@@ -31,7 +31,7 @@ class GatewaySettings:
     max_body_bytes: int = setting(
         8 * 2**20,
         "LANGYARD_MAX_REQUEST_BODY_BYTES",
-        values.whole(1024, 2**40),
+        values.whole(1, 2**40),
         "Largest request body taken; a larger one is answered with 413.",
         unit="bytes",
         also=("HTTP_MAX_REQUEST_BODY_BYTES",),
