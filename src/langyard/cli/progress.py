@@ -1,4 +1,4 @@
-"""Says on standard error what a command is at: a spinner on a terminal, a line elsewhere, a log event where logs are JSON."""
+"""Says on standard error what a command is at: by a spinner on a terminal, else by a line, or by a log event."""
 
 from __future__ import annotations
 

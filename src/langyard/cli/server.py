@@ -21,7 +21,7 @@ from langyard.gateway import create
 
 
 class Server(uvicorn.Server):
-    """Made for one `run`. `announce` gets the address once it answers; `abandon` is called when all must end at once."""
+    """Made for one `run`. `announce` gets the address once it answers; `abandon` is called when all must end now."""
 
     def __init__(
         self,
@@ -89,7 +89,7 @@ class Server(uvicorn.Server):
         self._say("Stopped.")
 
     @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:  # type: ignore[override]
+    def capture_signals(self) -> Iterator[None]:
         """Hear signals from before the application opens until it is closed; a clean end is no death by signal."""
         before = {number: signal.signal(number, self.handle_exit) for number in (signal.SIGINT, signal.SIGTERM)}
         try:

@@ -47,8 +47,7 @@ class Storage:
         from langyard.postgres.migrations import migrate
 
         with progress.step("Bringing the database up to date"):
-            applied = asyncio.run(migrate(self.url))
-        return applied
+            return asyncio.run(migrate(self.url))
 
     def close(self) -> None:
         """Give up our own server, which stops it if nobody else uses it."""

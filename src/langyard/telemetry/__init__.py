@@ -1,4 +1,3 @@
-"""What a running Langyard says of itself: logs. Set up by the command line; every room writes with the standard library's
-`logging` and never asks how."""
+"""What a running Langyard says of itself. The command line sets it up; rooms write with Python's own `logging`."""
 
 from __future__ import annotations

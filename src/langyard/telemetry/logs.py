@@ -1,9 +1,9 @@
 """One line an event on standard error, as JSON or readable text; the command line calls `configure` once.
 
-Rooms log with `logging.getLogger(__name__).info("workflow_start", extra={"run_id": ...})`: the message is the event, every
-extra a field. What user code and libraries log, with `logging`, `warnings` or structlog, comes out the same way. No line
-can be forged: line ends and control characters in what others wrote are escaped, and a stack trace is one field (in
-text, indented lines).
+Rooms log with `logging.getLogger(__name__).info("workflow_start", extra={"run_id": ...})`: the message is the event,
+each extra a field. What user code and libraries log, with `logging`, `warnings` or structlog, comes out the same way.
+No line can be forged: line ends and control characters in what others wrote are escaped, and a stack trace is one
+field, or indented lines in text.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ QUIET = ("asyncio", "httpcore", "httpx", "langyard.postgres.embedded", "openai",
 
 _TRACE_LIMIT = 32 * 1024
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "color_message", "taskName"}
-# Controls, and what reorders or breaks lines in a terminal or a log viewer: C0, DEL, C1, separators, bidirectional marks.
+# What controls a terminal or breaks or reorders lines: C0, DEL, C1, separators, bidirectional marks.
 _UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 _UNSAFE_IN_JSON = re.compile("[\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
