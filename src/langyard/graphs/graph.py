@@ -75,7 +75,7 @@ class Graph:
                 graph, types = self._prepared(made)
             try:
                 yield self._equipped(graph, types, checkpointer, store)
-            except BaseException as raised:
+            except BaseException as raised:  # whatever the run raised must not get lost below
                 failure = raised
                 raise
         # Reached after an exception only when the factory's own context manager swallowed it: the run did fail.

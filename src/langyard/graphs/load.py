@@ -134,7 +134,7 @@ def _import_file(file: Path, root: Path) -> ModuleType:
     sys.modules[name] = module
     try:
         spec.loader.exec_module(module)
-    except BaseException:
+    except BaseException:  # a half-made module must not be found by the next graph
         del sys.modules[name]
         raise
     return module
