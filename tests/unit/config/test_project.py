@@ -85,7 +85,7 @@ def test_a_command_may_do_without_a_project(tmp_path):
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        ('{"graphs": {\n  "a": "./a.py:g",\n}}', "line 3, column 1"),
+        ('{"graphs": {\n  "a" "./a.py:g"\n}}', "line 2, column 7"),
         ("[]", "must hold a JSON object"),
         ("{}", "`graphs` must name at least one graph"),
         ({"graphs": {}}, "`graphs` must name at least one graph"),
