@@ -17,7 +17,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Literal
-from uuid import UUID
+from uuid import UUID, uuid4, uuid5
 
 from langyard import serde
 from langyard.graphs import Graphs
@@ -230,6 +230,10 @@ class Conversations:
             await asyncio.gather(*ended)
         await self._sessions.delete(session)
 
+    async def knows(self, run_id: UUID) -> bool:
+        """Whether there is such a run."""
+        return await run_rows.find(self._database, run_id) is not None
+
     async def find_outcome(self, run_id: UUID) -> Outcome | None:
         """The outcome of a run that was started before, waited for if need be; None when there is no such run."""
         run = await run_rows.find(self._database, run_id)
@@ -255,7 +259,11 @@ class Conversations:
         began = time.perf_counter()
         if stream_mode:
             kwargs["stream_mode"] = list(stream_mode)
-        wanted = session_id if session_id is not None else await self._sessions.ensure(user_id)
+        wanted = session_id
+        if wanted is None:
+            # A run whose id was given may be asked for twice: both times it must be the same session that is made.
+            made = uuid5(run_id, "session") if run_id is not None else uuid4()
+            wanted = await self._sessions.ensure(user_id, str(made))
         request = RunRequest(
             run_id=run_id or uuid7(),
             graph_id=workflow,

@@ -75,8 +75,8 @@ class Sessions:
                 raise Conflict(f"There is a session {wanted!r} already.", code="session_exists")
         return _session(row)
 
-    async def ensure(self, user_id: str, session_id: str | None = None) -> str:
-        """The id of a live session of this user, made if there is none. Raises `NotFound` as `get` does."""
+    async def ensure(self, user_id: str, session_id: str) -> str:
+        """The id again, now of a live session of this user: made if there was none. Raises `NotFound` as `get` does."""
         wanted = _wanted(user_id, session_id)
         if await rows.create(self._database, wanted, user_id, uuid7(), {}, self._ttl_s) is None:
             row = await rows.find(self._database, wanted)

@@ -1,16 +1,22 @@
-"""HTTP. `create` makes the application of an opened or still closed process; `cli` and tests serve it."""
+"""HTTP. `create` makes the application of a process that is still closed; `cli` and tests serve it."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
 
 from langyard import __version__
-from langyard.gateway import errors, health, workflows
-from langyard.gateway.parts import Parts
+from langyard.gateway import docs, errors, health, openapi, sessions, workflows
+from langyard.gateway.idempotency import Idempotency
+from langyard.gateway.parts import GatewaySettings, Parts
+from langyard.gateway.turns import Turns
 from langyard.gateway.wire import Limits
 from langyard.model.errors import LangyardError
 
@@ -21,28 +27,59 @@ def create(parts: Parts) -> FastAPI:
     """The application; it opens `parts` when it starts and closes them when it stops."""
     settings = parts.settings.gateway
     limits = Limits(settings.max_body_bytes, settings.max_json_depth)
+    idempotency = Idempotency(parts, retention_s=settings.idempotency_retention_seconds)
+    turns = Turns(parts, idempotency, settings.heartbeat_seconds)
 
     @asynccontextmanager
     async def lifespan(api: FastAPI) -> AsyncIterator[None]:
         await parts.open()
+        sweeping = asyncio.create_task(idempotency.sweep(), name="langyard idempotency sweep")
         try:
             yield
         finally:
+            sweeping.cancel()
+            await asyncio.gather(sweeping, return_exceptions=True)
             await parts.close()
 
+    prefix = settings.mount_prefix
     api = FastAPI(
         title="Langyard",
         version=__version__,
+        description="Runs LangGraph workflows durably, in sessions.",
         lifespan=lifespan,
+        middleware=_middleware(settings),
+        openapi_url=f"{prefix}/openapi.json",
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
         exception_handlers={
             LangyardError: errors.on_known,
+            RequestValidationError: errors.on_invalid,
             HTTPException: errors.on_http,
-            Exception: errors.on_unexpected,
         },
     )
-    for router in (workflows.routes(parts, limits), health.routes()):
-        api.include_router(router, prefix=settings.mount_prefix)
+    for router in (
+        workflows.routes(parts, turns, limits),
+        sessions.routes(parts, limits),
+        health.routes(parts),
+        docs.routes(),
+    ):
+        api.include_router(router, prefix=prefix)
+    openapi.install(api)
     return api
+
+
+def _middleware(settings: GatewaySettings) -> list[Middleware]:
+    """From the outside in. Errors get their CORS headers too: a page must be able to read why it was refused."""
+    found = [Middleware(errors.Guard)]
+    if settings.cors_origins:
+        cors = Middleware(
+            CORSMiddleware,
+            allow_origins=list(settings.cors_origins),
+            allow_credentials=settings.cors_credentials,
+            allow_methods=["*"],
+            allow_headers=["*"],
+            expose_headers=["Idempotent-Replayed", "Retry-After"],
+        )
+        found.insert(0, cors)
+    return found

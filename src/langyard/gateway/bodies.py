@@ -109,6 +109,91 @@ class StatusAnswer(BaseModel):
     expires_at: dt.datetime
 
 
+class Schemas(BaseModel):
+    """JSON schemas, null where none can be made."""
+
+    input: dict[str, Any] | None
+    output: dict[str, Any] | None
+    state: dict[str, Any] | None
+    config: dict[str, Any] | None
+    context: dict[str, Any] | None
+
+
+class WorkflowAnswer(BaseModel):
+    """A workflow."""
+
+    name: str = Field(examples=["research"])
+    description: str | None
+    available: bool = Field(description="False when it could not be loaded; the server's log says why.")
+    schemas: Schemas | None
+
+
+class WorkflowsAnswer(BaseModel):
+    """The workflows there are."""
+
+    workflows: list[WorkflowAnswer]
+
+
+class CreateSessionBody(BaseModel):
+    """Make a session."""
+
+    user_id: UserId
+    session_id: SessionId | None = None
+    data: dict[str, Any] = Field(default_factory=dict, description="The client's own.", examples=[{"theme": "dark"}])
+    ttl: float | None = Field(
+        None, ge=1, le=315_360_000, allow_inf_nan=False, description="Seconds it lives after its last use."
+    )
+
+
+class UpdateSessionBody(BaseModel):
+    """Change a session's data."""
+
+    user_id: UserId
+    data: dict[str, Any] = Field(description="Keys to set; the others stay.", examples=[{"theme": "light"}])
+
+
+class SessionAnswer(BaseModel):
+    """A live session."""
+
+    session_id: str = Field(examples=["report-7"])
+    user_id: str = Field(examples=["ada"])
+    status: Literal["active"]
+    data: dict[str, Any]
+    created_at: dt.datetime
+    last_accessed: dt.datetime
+    expires_at: dt.datetime
+
+
+class SessionsAnswer(BaseModel):
+    """A page of sessions."""
+
+    sessions: list[SessionAnswer]
+    next_offset: int | None = Field(description="Where the next page begins; null on the last.")
+
+
+class HealthAnswer(BaseModel):
+    """The process answers."""
+
+    status: Literal["healthy"]
+    timestamp: dt.datetime
+    version: str
+
+
+class Dependency(BaseModel):
+    """Something the server needs."""
+
+    status: Literal["healthy", "unhealthy"]
+    latency_ms: float | None = Field(description="Of the last probe that was answered.")
+
+
+class ReadyAnswer(BaseModel):
+    """Whether requests can be served."""
+
+    status: Literal["ready", "unready"]
+    dependencies: dict[str, Dependency]
+    draining: bool = Field(description="Whether the server is shutting down.")
+
+
 class ErrorAnswer(BaseModel):
     """Every error has this form."""
 

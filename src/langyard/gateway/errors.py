@@ -1,4 +1,7 @@
-"""The one table that turns errors into HTTP: a family into its status, anything else into 500 with an incident id."""
+"""The one table that turns errors into HTTP: a family into its status, anything else into 500 with an incident id.
+
+Every route raises; `create` puts the hooks in place.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +10,11 @@ import math
 from collections.abc import Mapping
 from uuid import uuid4
 
+from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from langyard import serde
 from langyard.conversations import Outcome
@@ -38,6 +43,19 @@ FAILURE: Mapping[str, int] = {
 
 # What the framework finds out by itself.
 ROUTING: Mapping[int, str] = {404: "route_not_found", 405: "method_not_allowed"}
+
+
+_COMPLAINTS: Mapping[str, str] = {
+    "missing": "is missing",
+    "dict_type": "must be an object",
+    "model_type": "must be an object",
+    "list_type": "must be an array",
+    "string_type": "must be a string",
+    "int_type": "must be a whole number",
+    "int_from_float": "must be a whole number",
+    "int_parsing": "must be a whole number",
+    "float_type": "must be a number",
+}
 
 
 class UnsupportedMedia(errors.Invalid):
@@ -69,11 +87,17 @@ def of_family(found: errors.LangyardError) -> Response:
     return error(status, found.code, found.detail, headers=headers)
 
 
-def of_failure(outcome: Outcome) -> Response:
+def failure_body(outcome: Outcome) -> bytes:
     """The answer when the workflow itself came to no result; the incident is the run."""
     assert outcome.failure is not None
-    incident = {"incident_id": str(outcome.run_id), "session_id": outcome.session_id, "run_id": str(outcome.run_id)}
-    return error(FAILURE[outcome.failure.code], outcome.failure.code, outcome.failure.detail, incident)
+    run_id = str(outcome.run_id)
+    incident = {"incident_id": run_id, "session_id": outcome.session_id, "run_id": run_id}
+    return serde.dumps({"detail": outcome.failure.detail, "code": outcome.failure.code, **incident})
+
+
+def of_any(found: BaseException, path: str = "") -> Response:
+    """The answer to whatever was raised."""
+    return of_family(found) if isinstance(found, errors.LangyardError) else unexpected(found, path)
 
 
 def unexpected(found: BaseException, path: str = "") -> Response:
@@ -86,22 +110,59 @@ def unexpected(found: BaseException, path: str = "") -> Response:
 
 async def on_known(request: Request, found: Exception) -> Response:
     """Starlette's hook for our own family."""
-    assert isinstance(found, errors.LangyardError)
-    return of_family(found)
+    return of_any(found, request.scope["path"])
+
+
+async def on_invalid(request: Request, found: Exception) -> Response:
+    """FastAPI's hook for parameters of path and query: its list becomes one sentence."""
+    assert isinstance(found, RequestValidationError)
+    first = found.errors()[0]
+    place, name = first["loc"][0], first["loc"][-1]
+    return of_family(errors.Invalid(f"The {place} parameter {name} {complaint(first['type'], first['msg'])}."))
 
 
 async def on_http(request: Request, found: Exception) -> Response:
     """Starlette's hook for what routing finds: no such path, no such method."""
     assert isinstance(found, HTTPException)
     code = ROUTING.get(found.status_code, "http_error")
-    path, method = request.scope["path"], request.scope["method"]
-    if found.status_code == 404:
-        return error(404, code, f"There is nothing at {path[:200]}; /docs lists what there is.")
-    if found.status_code == 405:
-        return error(405, code, f"{path[:200]} does not take {method}.", headers=found.headers)
-    return error(found.status_code, code, str(found.detail), headers=found.headers)
+    path, method = request.scope["path"][:200], request.scope["method"]
+    detail = {
+        404: f"There is nothing at {path}; /docs lists what there is.",
+        405: f"{path} does not take {method}.",
+    }.get(found.status_code, str(found.detail))
+    return error(found.status_code, code, detail, headers=found.headers)
 
 
-async def on_unexpected(request: Request, found: Exception) -> Response:
-    """Starlette's hook for everything else."""
-    return unexpected(found, request.scope["path"])
+def complaint(kind: str, message: str) -> str:
+    """What pydantic found wrong as the end of a sentence that began with the field, in JSON's words."""
+    text = message.removeprefix("Input ").rstrip(".")
+    return _COMPLAINTS.get(kind, text[:1].lower() + text[1:])
+
+
+class Guard:
+    """The last line: what escapes everything else becomes an incident. Pure ASGI, around the whole application."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass on; answer what is raised, unless an answer is already under way."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        begun = False
+
+        async def watched(message: Message) -> None:
+            nonlocal begun
+            begun = True
+            await send(message)
+
+        try:
+            await self._app(scope, receive, watched)
+        except ClientDisconnect:
+            return
+        except Exception as found:  # a fault of ours, whatever it is: the client gets an id, the log the rest
+            answer = unexpected(found, scope["path"])
+            if begun:
+                raise
+            await answer(scope, receive, send)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
+from fastapi import Depends, Query
 from starlette.requests import Request
 
 from langyard.model.errors import Invalid
@@ -17,12 +19,18 @@ class Principal:
     user_id: str
 
 
-def principal_of(request: Request, user_id: str | None = None) -> Principal:
-    """Until there is authentication, whom the body names (`user_id`), or else the query parameter of that name.
-
-    Raises `Invalid` when neither names anybody.
-    """
-    claimed = user_id if user_id is not None else request.query_params.get("user_id")
-    if claimed is None:
+def principal_of(request: Request, user_id: str | None) -> Principal:
+    """Until there is authentication, whom the body or the query names. Raises `Invalid` when neither names anybody."""
+    if user_id is None:
         raise Invalid("user_id is missing: give it as a query parameter.")
-    return Principal(check_id(claimed, "user_id"))
+    return Principal(check_id(user_id, "user_id"))
+
+
+async def _asking(
+    request: Request, user_id: Annotated[str | None, Query(description="Whose session it is.", examples=["ada"])] = None
+) -> Principal:
+    return principal_of(request, user_id)
+
+
+Asking = Annotated[Principal, Depends(_asking)]
+"""The parameter of routes whose request has no body."""

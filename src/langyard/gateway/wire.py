@@ -12,7 +12,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from langyard import serde
-from langyard.gateway.errors import UnsupportedMedia
+from langyard.gateway.errors import UnsupportedMedia, complaint
 from langyard.model.errors import Invalid, TooLarge
 
 B = TypeVar("B", bound=BaseModel)
@@ -85,10 +85,7 @@ def sentence(wrong: ValidationError) -> str:
     """What is wrong first, with the path of the field."""
     first = wrong.errors(include_url=False, include_context=False, include_input=False)[0]
     path = ".".join(str(part) for part in first["loc"])[:200]
-    if first["type"] == "missing":
-        return f"{path} is missing."
-    message = first["msg"].removeprefix("Value error, ").removeprefix("Input ")
-    return f"{path} {message[0].lower()}{message[1:].rstrip('.')}."
+    return f"{path} {complaint(first['type'], first['msg'])}."
 
 
 def answer(body: bytes, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:

@@ -3,60 +3,157 @@
 from __future__ import annotations
 
 from typing import Any
+from uuid import UUID
 
 from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from langyard import serde
-from langyard.conversations import Outcome
-from langyard.gateway import errors
-from langyard.gateway.bodies import ExecuteAnswer, ExecuteBody
+from langyard.conversations import Turn
+from langyard.gateway.bodies import (
+    ExecuteAnswer,
+    ExecuteBody,
+    ResumeBody,
+    StatusAnswer,
+    StreamBody,
+    WorkflowAnswer,
+    WorkflowsAnswer,
+)
+from langyard.gateway.catalogue import Catalogue
+from langyard.gateway.openapi import body_of, events, idempotent, problems
 from langyard.gateway.parts import Parts
-from langyard.gateway.principal import principal_of
-from langyard.gateway.wire import Limits, answer, read_body
+from langyard.gateway.principal import Asking, principal_of
+from langyard.gateway.turns import Turns
+from langyard.gateway.wire import Limits, answer_json, as_model, read_json
 
 
-def routes(parts: Parts, limits: Limits) -> APIRouter:
+def routes(parts: Parts, turns: Turns, limits: Limits) -> APIRouter:
     """The router; `parts` need not be open yet."""
     router = APIRouter(tags=["workflows"])
+    catalogue = Catalogue(parts.graphs)
 
-    @router.post("/workflow/execute", responses={200: {"model": ExecuteAnswer}})
+    @router.post(
+        "/workflow/execute",
+        openapi_extra=idempotent(body_of(ExecuteBody)),
+        responses={200: {"model": ExecuteAnswer}, **problems(404, 409, 413, 415, 422, 500, 503, 504)},
+    )
     async def execute(request: Request) -> Response:
         """Run a workflow to its end, or to its next interrupt, on the state of the session."""
-        body = await read_body(request, ExecuteBody, limits)
-        user = principal_of(request, body.user_id).user_id
-        outcome = await parts.conversations.execute(
-            body.workflow_type,
-            body.input_data,
-            user_id=user,
-            session_id=body.session_id,
-            config=config_of(body),
-            timeout_s=body.timeout,
-        )
-        return response_of(outcome)
+        value = await read_json(request, limits)
+        body = as_model(value, ExecuteBody)
+        user_id = principal_of(request, body.user_id).user_id
 
+        async def begin(run_id: UUID | None) -> Turn:
+            return await parts.conversations.start(
+                body.workflow_type,
+                body.input_data,
+                user_id=user_id,
+                session_id=body.session_id,
+                config=_config(body),
+                timeout_s=body.timeout,
+                run_id=run_id,
+            )
+
+        return await turns.answer(request, user_id, value, begin)
+
+    @router.post(
+        "/workflow/stream",
+        openapi_extra=idempotent(body_of(StreamBody)),
+        responses={200: events(), **problems(404, 409, 413, 415, 422, 503)},
+    )
+    async def stream(request: Request) -> Response:
+        """The same, told as it goes: server-sent events, at last `end` with the answer `execute` would give."""
+        value = await read_json(request, limits)
+        body = as_model(value, StreamBody)
+        user_id = principal_of(request, body.user_id).user_id
+
+        async def begin(run_id: UUID | None) -> Turn:
+            return await parts.conversations.start(
+                body.workflow_type,
+                body.input_data,
+                user_id=user_id,
+                session_id=body.session_id,
+                config=_config(body),
+                timeout_s=body.timeout,
+                run_id=run_id,
+                stream_mode=body.stream_mode,
+            )
+
+        return await turns.answer(request, user_id, value, begin, stream=True)
+
+    @router.post(
+        "/workflow/{session_id:path}/resume",
+        openapi_extra=idempotent(body_of(ResumeBody)),
+        responses={
+            200: {"model": ExecuteAnswer, **events()},
+            **problems(404, 409, 413, 415, 422, 500, 503, 504),
+        },
+    )
+    async def resume(request: Request, session_id: str) -> Response:
+        """Answer the interrupt a workflow waits at. With `Accept: text/event-stream` the rest is told as it goes."""
+        value = await read_json(request, limits)
+        body = as_model(value, ResumeBody)
+        user_id = principal_of(request, body.user_id).user_id
+        streamed = "text/event-stream" in request.headers.get("accept", "")
+
+        async def begin(run_id: UUID | None) -> Turn:
+            return await parts.conversations.start_resume(
+                session_id,
+                user_id,
+                body.answer,
+                interrupt_id=body.interrupt_id,
+                timeout_s=body.timeout,
+                run_id=run_id,
+                stream_mode=body.stream_mode if streamed else (),
+            )
+
+        return await turns.answer(request, user_id, value, begin, stream=streamed)
+
+    _reading(router, parts, catalogue)
     return router
 
 
-def config_of(body: ExecuteBody) -> dict[str, Any] | None:
-    """What the client said of LangGraph's config."""
-    return body.config.model_dump(exclude_none=True) if body.config is not None else None
+def _reading(router: APIRouter, parts: Parts, catalogue: Catalogue) -> None:
+    """The routes that run nothing."""
 
-
-def response_of(outcome: Outcome) -> Response:
-    """The answer to a turn that ended."""
-    return errors.of_failure(outcome) if outcome.failure is not None else answer(body_of(outcome))
-
-
-def body_of(outcome: Outcome) -> bytes:
-    """`ExecuteAnswer` with the state spliced in: it was encoded once, where it was made."""
-    interrupts = b',"interrupts":' + serde.dumps(outcome.interrupts) if outcome.status == "interrupted" else b""
-    tail = serde.dumps(
-        {
-            "execution_time": outcome.execution_time,
-            "session_id": outcome.session_id,
-            "run_id": outcome.run_id,
-        }
+    @router.get(
+        "/workflow/{session_id:path}/status", responses={200: {"model": StatusAnswer}, **problems(404, 422, 503)}
     )
-    return b'{"status":"%b","result":%b%b,%b' % (outcome.status.encode(), outcome.values, interrupts, tail[1:])
+    async def status(session_id: str, principal: Asking) -> Response:
+        """Where the session stands: its latest run, and what waits for an answer."""
+        found = await parts.conversations.status(session_id, principal.user_id)
+        run = found.run
+        return answer_json(
+            {
+                "session_id": found.session_id,
+                "workflow_type": found.workflow,
+                "status": found.status,
+                "run": {name: getattr(run, name) for name in _RUN} if run is not None else None,
+                "interrupts": found.interrupts,
+                "last_accessed": found.last_accessed,
+                "expires_at": found.expires_at,
+            }
+        )
+
+    @router.delete("/workflow/{session_id:path}", status_code=204, responses=problems(404, 422, 503))
+    async def delete(session_id: str, principal: Asking) -> Response:
+        """Stop what runs in the session and delete it with its state, its runs and their events."""
+        await parts.conversations.delete(session_id, principal.user_id)
+        return Response(status_code=204)
+
+    @router.get("/workflows", responses={200: {"model": WorkflowsAnswer}})
+    async def workflows(request: Request) -> Response:
+        """The workflows there are, with the JSON schemas of what they take and give."""
+        return answer_json({"workflows": await catalogue.all()})
+
+    @router.get("/workflows/{name:path}", responses={200: {"model": WorkflowAnswer}, **problems(404, 503)})
+    async def workflow(request: Request, name: str) -> Response:
+        """One workflow."""
+        return answer_json(await catalogue.get(name))
+
+
+_RUN = ("run_id", "status", "created_at", "started_at", "finished_at", "attempt")
+
+
+def _config(body: ExecuteBody) -> dict[str, Any] | None:
+    return body.config.model_dump(exclude_none=True) if body.config is not None else None

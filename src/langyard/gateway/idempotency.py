@@ -1,0 +1,84 @@
+"""`Idempotency-Key`: the same request asked again is answered with the first answer, and runs once. For `turns`.
+
+A key stands for one run from the moment it is first seen. Whoever comes with it starts that run or, if it is there
+already, waits for its end; the database admits a run's id once. So neither a crash between key and run nor two requests
+at once make two runs, and an answer that was never stored is made from the run again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+import weakref
+from contextlib import suppress
+from typing import Any
+
+from starlette.requests import Request
+
+from langyard.gateway.parts import Parts
+from langyard.gateway.wire import canonical
+from langyard.model.errors import Conflict, Invalid, LangyardError
+from langyard.model.ids import uuid7
+from langyard.postgres import idempotency as rows
+from langyard.postgres.idempotency import Key
+
+log = logging.getLogger(__name__)
+
+HEADER = "Idempotency-Key"
+REPLAYED = {"Idempotent-Replayed": "true"}
+_LONGEST = 255
+
+
+class Idempotency:
+    """All keys of all users."""
+
+    def __init__(self, parts: Parts, *, retention_s: float) -> None:
+        self._parts = parts
+        self._retention_s = retention_s
+        self._locks: weakref.WeakValueDictionary[tuple[str, str], asyncio.Lock] = weakref.WeakValueDictionary()
+
+    def starting(self, key: Key) -> asyncio.Lock:
+        """Held while a run is looked for and started: two requests at once in this process must not both start it."""
+        return self._locks.setdefault((key.user_id, key.key), asyncio.Lock())
+
+    async def claim(self, request: Request, user_id: str, body: Any) -> tuple[Key, bool] | None:
+        """The key of a request, and whether it was seen before; None when it has none.
+
+        Raises `Invalid`, and `Conflict` (`idempotency_key_reused`) when it came with another request.
+        """
+        given = request.headers.get(HEADER)
+        if given is None:
+            return None
+        if not 0 < len(given) <= _LONGEST or not (given.isascii() and given.isprintable()):
+            raise Invalid(f"{HEADER} must be 1 to {_LONGEST} printable ASCII characters.")
+        # Two paths never share a key by chance: an answer is one route's.
+        said = b"%b %b\n%b" % (
+            request.method.encode(),
+            request.scope["path"].encode("utf-8", "replace"),
+            canonical(body),
+        )
+        fingerprint, run_id = hashlib.sha256(said).digest(), uuid7()
+        key = await rows.claim(self._parts.database, user_id, given, fingerprint, run_id)
+        if key.fingerprint != fingerprint:
+            raise Conflict(f"This {HEADER} was used with another request.", code="idempotency_key_reused")
+        return key, key.run_id != run_id
+
+    async def store(self, key: Key, status: int, body: bytes) -> tuple[int, bytes]:
+        """Keep an answer before it is given; what is returned is to be given."""
+        return await rows.store(self._parts.database, key, status, body)
+
+    async def release(self, key: Key) -> None:
+        """The request was refused before a run was made: the key may come again with a better one."""
+        with suppress(LangyardError):
+            await rows.release(self._parts.database, key)
+
+    async def sweep(self) -> None:
+        """For ever: forget what is older than the retention."""
+        while True:
+            await asyncio.sleep(min(60.0, self._retention_s))
+            try:
+                while await rows.sweep(self._parts.database, retention_s=self._retention_s):
+                    pass
+            except LangyardError as error:
+                log.warning("idempotency keys cannot be swept: %s", error.detail)

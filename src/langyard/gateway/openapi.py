@@ -1,0 +1,90 @@
+"""What the routes say of themselves beyond what FastAPI can see: bodies they read as bytes, events, errors."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
+
+from langyard.gateway.bodies import (
+    CreateSessionBody,
+    ErrorAnswer,
+    ExecuteBody,
+    ResumeBody,
+    StreamBody,
+    UpdateSessionBody,
+)
+
+_BODIES: tuple[type[BaseModel], ...] = (CreateSessionBody, ExecuteBody, ResumeBody, StreamBody, UpdateSessionBody)
+_REF = "#/components/schemas/{model}"
+_MEANING = {
+    404: "There is no such thing, or it is another user's, or it has expired.",
+    409: "The present state forbids it.",
+    413: "The body is larger than this server takes.",
+    415: "The body is not declared as JSON.",
+    422: "The request is wrong; the sentence says where.",
+    500: "The workflow failed, or the server did; the log knows the incident.",
+    503: "A dependency is away; `Retry-After` says when to ask again.",
+    504: "The workflow took longer than its limit.",
+}
+_EVENTS = """\
+event: metadata
+data: {"run_id":"019ab3f2-7d3c-7c1e-9f5a-2f6f3d1c8a44","attempt":1,"session_id":"report-7"}
+id: 1795336781117-0
+
+event: updates
+data: {"research":{"notes":["…"]}}
+id: 1795336781181-0
+
+event: end
+data: {"status":"success","result":{"report":"…"},"execution_time":0.1,"session_id":"report-7","run_id":"019ab3f2-…"}
+"""
+
+
+def body_of(model: type[BaseModel]) -> dict[str, Any]:
+    """The request body of a route that reads it itself."""
+    content = {"application/json": {"schema": {"$ref": _REF.format(model=model.__name__)}}}
+    return {"requestBody": {"required": True, "content": content}}
+
+
+def idempotent(operation: dict[str, Any]) -> dict[str, Any]:
+    """The same with the `Idempotency-Key` header."""
+    header = {
+        "name": "Idempotency-Key",
+        "in": "header",
+        "required": False,
+        "description": "The same key with the same body runs once; later requests get the first answer.",
+        "schema": {"type": "string", "minLength": 1, "maxLength": 255},
+    }
+    return {**operation, "parameters": [header]}
+
+
+def events() -> dict[str, Any]:
+    """The answer that is a stream."""
+    return {"content": {"text/event-stream": {"schema": {"type": "string"}, "example": _EVENTS}}}
+
+
+def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """The errors a route answers."""
+    return {status: {"model": ErrorAnswer, "description": _MEANING[status]} for status in statuses}
+
+
+def install(api: FastAPI) -> None:
+    """Make `/openapi.json` complete."""
+
+    def openapi() -> dict[str, Any]:
+        if api.openapi_schema is None:
+            made = get_openapi(title=api.title, version=api.version, description=api.description, routes=api.routes)
+            _, bodies = models_json_schema([(model, "validation") for model in _BODIES], ref_template=_REF)
+            schemas = made.setdefault("components", {}).setdefault("schemas", {})
+            for unused in ("HTTPValidationError", "ValidationError"):
+                schemas.pop(unused, None)
+            schemas.update(bodies["$defs"])
+            api.openapi_schema = made
+        return api.openapi_schema
+
+    # FastAPI's own way to extend the document.
+    api.openapi = openapi  # type: ignore[method-assign]
