@@ -23,8 +23,8 @@ import psycopg
 import pytest
 
 from langyard.model.errors import ConfigurationError, LangyardError, Unavailable
-from langyard.postgres import cluster, embedded
-from langyard.postgres.embedded import start
+from langyard.postgres.embedded import cluster, start
+from langyard.postgres.embedded import server as embedded
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can be two users")
 NOBODY = pwd.getpwnam("nobody")

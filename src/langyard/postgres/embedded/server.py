@@ -1,4 +1,4 @@
-"""Starts the PostgreSQL of one folder and shares it among all Langyard processes there; the command line calls it.
+"""Starts the PostgreSQL of one folder and shares it among all Langyard processes there; `app.py` calls it.
 
 Everything lies in `<home>/.langyard/postgres`:
 
@@ -30,7 +30,7 @@ from types import TracebackType
 import psycopg
 
 from langyard.model.errors import ConfigurationError, Unavailable
-from langyard.postgres.cluster import Cluster, locate
+from langyard.postgres.embedded.cluster import Cluster, locate
 
 SETTINGS: Mapping[str, str] = {
     "cluster_name": "langyard",

@@ -25,7 +25,7 @@ from psycopg.rows import DictRow, dict_row
 
 from langyard.model.errors import ConfigurationError, Unavailable
 
-FOLDER = Path(__file__).with_name("migrations")
+FOLDER = Path(__file__).parent
 LOCK = int.from_bytes(hashlib.sha256(b"langyard.migrations").digest()[:8], "big", signed=True)
 """The advisory lock of whoever migrates."""
 

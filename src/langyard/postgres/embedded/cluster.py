@@ -1,4 +1,4 @@
-"""Where the PostgreSQL of a folder lies, who runs it, and how its programs are started; `embedded.py` calls it.
+"""Where the PostgreSQL of a folder lies, who runs it, and how its programs are started; `server.py` calls it.
 
 PostgreSQL refuses to run as root. Started by root it runs as whoever has the data, else as whoever has the home folder
 (so that they can go on without root), else as `nobody`; the two closed doors that account may stand before, a home and
