@@ -13,6 +13,7 @@ import numpy.typing as npt
 from bm25s import BM25
 
 from agents import passages, text
+from agents.facts import SMALL
 from agents.state import Corpus, Passage
 
 PASSAGES_AN_INQUIRY = 8
@@ -84,7 +85,7 @@ class Index:
         fit = {
             term: seen * self.weight(term)
             for term, seen in counts.items()
-            if seen > 1 and term not in terms and not term.isdigit() and len(term) > 1
+            if seen > 1 and term not in terms and term not in SMALL and not term.isdigit() and len(term) > 1
         }
         chosen = sorted(fit, key=lambda term: (-fit[term], term))[:count]
         return {term: self._words.get(term, term) for term in chosen}

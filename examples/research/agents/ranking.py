@@ -55,7 +55,7 @@ def _answers(sentence: str, kinds: list[str]) -> float:
     """A bonus for a sentence that holds the kind of thing the question asks for."""
     amounts = facts.amounts(sentence)
     has = {
-        "duration": any(amount.kind == "time" for amount in amounts),
+        "duration": any(amount.kind in ("time", "every time") for amount in amounts),
         "money": any(amount.kind in ("EUR", "USD", "GBP") for amount in amounts),
         "size": any(amount.kind == "size" for amount in amounts),
         "number": bool(amounts),
