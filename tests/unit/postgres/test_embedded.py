@@ -158,7 +158,9 @@ def test_strangers_stay_out(home):
             with pytest.raises(psycopg.OperationalError, match=r"password|no password"):
                 psycopg.connect(server.url.replace(f":{password}@", other)).close()
         assert "trust" not in [
-            line.split()[-1] for line in (server.data / "pg_hba.conf").open() if line[0] not in "#\n"
+            line.split()[-1]
+            for line in (server.data / "pg_hba.conf").read_text().splitlines()
+            if line and line[0] != "#"
         ]
         commands = (
             [path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline")] if Path("/proc").exists() else []
