@@ -330,7 +330,7 @@ def _outcome(end: RunEnd, session_id: str, workflow: str, took: float) -> Outcom
     status: Literal["success", "interrupted", "error"] = "success"
     if failure is not None:
         status = "error"
-    elif end.interrupts:
+    elif end.waiting or end.interrupts:
         status = "interrupted"
     return Outcome(
         status,

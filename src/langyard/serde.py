@@ -32,14 +32,14 @@ def loads(data: bytes | str) -> Any:
     return orjson.loads(data)
 
 
-def dumps(value: object) -> bytes:
-    """UTF-8 JSON of anything; lossy only where JSON has no form for it."""
+def dumps(value: object, *, nul: bool = False) -> bytes:
+    """UTF-8 JSON of anything; lossy only where JSON has no form for it. With `nul`, NUL stays: not for jsonb."""
     try:
         data = orjson.dumps(value, default=_default, option=_OPTIONS)
     except (orjson.JSONEncodeError, RecursionError, ValueError):
         # Lone surrogates, integers beyond 64 bits, cycles, exotic keys: rebuilt piece by piece.
         data = orjson.dumps(_plain(value, 0, set()), option=orjson.OPT_PASSTHROUGH_DATACLASS)
-    return _NUL.sub(_REPLACEMENT, data) if b"\\u0000" in data else data
+    return _NUL.sub(_REPLACEMENT, data) if not nul and b"\\u0000" in data else data
 
 
 def plain(value: object) -> Any:

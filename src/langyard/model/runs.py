@@ -81,7 +81,8 @@ class ClaimedRun:
 @dataclass(frozen=True, slots=True)
 class RunEnd:
     """How a run ended. `values` is the thread's final state as JSON bytes (None when there is none), `interrupts` its
-    open interrupts as `[{"id", "value"}]`, `error` is `{"error": type, "message": text}`."""
+    open interrupts as `[{"id", "value"}]`, `error` is `{"error": type, "message": text}`. `waiting` says that the
+    thread waits for somebody: for an answer, or at a breakpoint, which has no interrupt."""
 
     run_id: UUID
     thread_id: UUID
@@ -89,3 +90,4 @@ class RunEnd:
     values: bytes | None = None
     interrupts: tuple[Mapping[str, Any], ...] = ()
     error: Mapping[str, Any] | None = None
+    waiting: bool = False

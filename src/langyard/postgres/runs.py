@@ -48,7 +48,7 @@ async def start(
         "assistant_id": request.assistant_id,
         "graph_id": request.graph_id,
         "user_id": request.user_id,
-        "kwargs": serde.dumps(request.kwargs).decode(),
+        "kwargs": serde.dumps(request.kwargs, nul=True).decode(),
         "metadata": serde.dumps(request.metadata).decode(),
         "thread_metadata": serde.dumps({**graph_metadata, **request.thread_metadata}).decode(),
         "graph_metadata": serde.dumps(graph_metadata).decode(),
@@ -131,7 +131,8 @@ async def outcome(database: Database, run_id: UUID) -> tuple[Run, RunEnd | None]
         return run, None
     values = row["values"].encode() if row["values"] is not None else None
     interrupts = tuple(entry for entries in row["interrupts"].values() for entry in entries)
-    return run, RunEnd(run.run_id, run.thread_id, run.status, values, interrupts, run.error)
+    waiting = row["thread_status"] == "interrupted"
+    return run, RunEnd(run.run_id, run.thread_id, run.status, values, interrupts, run.error, waiting)
 
 
 async def ended(database: Database, run_ids: Sequence[UUID]) -> list[UUID]:

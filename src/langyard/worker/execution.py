@@ -270,7 +270,7 @@ class Execution:
         # Only now: who sees the end may rely on what the database says.
         self._means.bus.publish(claimed.run_id, last)
         flat = tuple(entry for entries in waiting.values() for entry in entries)
-        return RunEnd(claimed.run_id, claimed.thread_id, status, values, flat, error)
+        return RunEnd(claimed.run_id, claimed.thread_id, status, values, flat, error, thread_status == "interrupted")
 
     @property
     def _stored(self) -> bool:
