@@ -6,6 +6,7 @@ import asyncio
 import logging
 from types import TracebackType
 
+from langyard.assistants import Assistants
 from langyard.config import Project, Settings
 from langyard.conversations import Conversations
 from langyard.graphs import Graphs
@@ -19,6 +20,7 @@ from langyard.postgres.store import open_store
 from langyard.runs import NoSlots, Runs
 from langyard.sessions import Sessions
 from langyard.streams import LocalBus, RemoteEvents
+from langyard.threads import Threads
 from langyard.worker import Worker
 from langyard.worker.worker import Options
 
@@ -76,7 +78,10 @@ class App:
         remote = RemoteEvents(self.database, self.bus, poll_s=poll_s)
         self.runs = Runs(self.database, self.bus, self.worker or NoSlots(), remote, poll_s=poll_s)
         await self.runs.open()
-        self._listener = Listener(direct, self.runs.on_note, self.runs.on_gap)
+        self.assistants = Assistants(self.database, self.graphs)
+        await self.assistants.open()
+        self.threads = Threads(self.database)
+        self._listener = Listener(direct, self._on_note, self._on_gap)
         self._listener.start()
         self.sessions = Sessions(
             self.database, ttl_s=settings.sessions.ttl_seconds, grace_s=settings.sessions.grace_seconds
@@ -103,6 +108,14 @@ class App:
             max_attempts=settings.runs.max_attempts,
             recursion_limit=settings.runs.recursion_limit,
         )
+
+    def _on_note(self, kind: str, text: str) -> None:
+        self.assistants.on_note(kind, text)
+        self.runs.on_note(kind, text)
+
+    def _on_gap(self) -> None:
+        self.assistants.on_gap()
+        self.runs.on_gap()
 
     async def _sweep_sessions(self) -> None:
         while True:

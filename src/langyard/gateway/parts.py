@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from langyard.assistants import Assistants
 from langyard.conversations import Conversations
 from langyard.graphs import Graphs
 from langyard.postgres.database import Database
 from langyard.sessions import Sessions
+from langyard.threads import Threads
 
 
 class GatewaySettings(Protocol):
@@ -54,6 +56,8 @@ class Parts(Protocol):
     """`app.App`: its rules are there once it is open."""
 
     graphs: Graphs
+    assistants: Assistants
+    threads: Threads
     database: Database
     sessions: Sessions
     conversations: Conversations

@@ -1,0 +1,1 @@
+"""The Agent Server API, wire-compatible with LangGraph's own: one file per noun, each mounted by `gateway.create`."""
