@@ -26,12 +26,15 @@ class Progress:
 
     @contextlib.contextmanager
     def step(self, sentence: str) -> Iterator[None]:
-        """Show `sentence` while the step lasts."""
+        """Show `sentence` while the step lasts, and leave it there."""
         if self._as_json or not sys.stderr.isatty():
             self.say(sentence)
             yield
             return
         from rich.console import Console
+        from rich.text import Text
 
-        with Console(stderr=True, highlight=False).status(sentence):
+        console = Console(stderr=True, highlight=False, markup=False)
+        with console.status(Text(sentence)):
             yield
+        console.print(sentence, soft_wrap=True)
