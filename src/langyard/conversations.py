@@ -28,7 +28,7 @@ from langyard.postgres import runs as run_rows
 from langyard.postgres import sessions as session_rows
 from langyard.postgres.database import Database
 from langyard.runs import Runs
-from langyard.sessions import Sessions
+from langyard.sessions import Sessions, check_id
 from langyard.streams import Subscription
 
 log = logging.getLogger(__name__)
@@ -259,7 +259,8 @@ class Conversations:
         began = time.perf_counter()
         if stream_mode:
             kwargs["stream_mode"] = list(stream_mode)
-        wanted = session_id
+        check_id(user_id, "user_id")
+        wanted = check_id(session_id, "session_id") if session_id is not None else None
         if wanted is None:
             # A run whose id was given may be asked for twice: both times it must be the same session that is made.
             made = uuid5(run_id, "session") if run_id is not None else uuid4()

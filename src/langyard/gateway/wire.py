@@ -109,7 +109,7 @@ def _check(value: Any, data: bytes, limits: Limits) -> None:
     if not nul and data.count(b"{") + data.count(b"[") <= limits.depth:
         return
     level: list[Any] = [value]
-    for _ in range(limits.depth + 1):
+    for _ in range(limits.depth):
         inner: list[Any] = []
         for item in level:
             if isinstance(item, dict):

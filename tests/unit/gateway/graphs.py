@@ -20,7 +20,7 @@ class State(TypedDict, total=False):
 
 
 class Gate:
-    """A node that waits: `begun` tells that it has been reached, `open` lets it go on. For two loops, hence threading."""
+    """A node that waits: `begun` tells that it has been reached, `open` lets it go on. Two loops use it: threading."""
 
     def __init__(self) -> None:
         self.begun = threading.Event()
