@@ -51,6 +51,14 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         shutil.rmtree(home, ignore_errors=True)
 
 
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Print what LangGraph's conformance kit said of our checkpointer; its tests hand it on as a property."""
+    for report in terminalreporter.getreports("passed") + terminalreporter.getreports("failed"):
+        for name, said in getattr(report, "user_properties", ()):
+            if name == "conformance" and report.when == "call":
+                terminalreporter.write(said)
+
+
 def _home(config: pytest.Config) -> Path:
     if _HOME not in config.stash:
         _sweep()
