@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 USER = "local"
+_TOLD_BY_THE_RESULT = ("end", "error")
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +162,8 @@ async def _until_stopped(app: App, turn: Turn, stream: bool) -> tuple[Outcome, b
     try:
         if stream:
             async for event in turn.reader:
-                sys.stderr.write(f'{{"event":{json.dumps(event.name)},"data":{event.data.decode()}}}\n')
+                if event.name not in _TOLD_BY_THE_RESULT:
+                    sys.stderr.write(f'{{"event":{json.dumps(event.name)},"data":{event.data.decode()}}}\n')
         return await turn.outcome(), stopped.is_set()
     finally:
         cancelling.cancel()

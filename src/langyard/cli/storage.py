@@ -6,12 +6,14 @@ import asyncio
 import contextlib
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from langyard.cli.progress import Progress
 from langyard.config import Settings
 from langyard.config.urls import mask_url
-from langyard.postgres import embedded
-from langyard.postgres.embedded import EmbeddedServer
+
+if TYPE_CHECKING:
+    from langyard.postgres.embedded import EmbeddedServer
 
 
 class Storage:
@@ -22,6 +24,8 @@ class Storage:
         self.settings = settings
         self.server: EmbeddedServer | None = None
         if settings.database.url is None:
+            from langyard.postgres import embedded
+
             folder = settings.data_dir / "postgres"
             first = not (folder / "data").exists()
             with progress.step(f"{'Setting up' if first else 'Starting'} PostgreSQL in {folder}"):
