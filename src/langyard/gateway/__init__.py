@@ -14,6 +14,7 @@ from starlette.middleware.cors import CORSMiddleware
 
 from langyard import __version__
 from langyard.gateway import docs, errors, health, openapi, sessions, workflows
+from langyard.gateway.courtesies import Head
 from langyard.gateway.idempotency import Idempotency
 from langyard.gateway.parts import GatewaySettings, Parts
 from langyard.gateway.turns import Turns
@@ -21,6 +22,15 @@ from langyard.gateway.wire import Limits
 from langyard.model.errors import LangyardError
 
 __all__ = ["Parts", "create"]
+
+_EXPOSED = (
+    "Content-Location",
+    "Idempotent-Replayed",
+    "Location",
+    "Retry-After",
+    "X-Pagination-Next",
+    "X-Pagination-Total",
+)
 
 
 def create(parts: Parts) -> FastAPI:
@@ -71,7 +81,7 @@ def create(parts: Parts) -> FastAPI:
 
 def _middleware(settings: GatewaySettings) -> list[Middleware]:
     """From the outside in. Errors get their CORS headers too: a page must be able to read why it was refused."""
-    found = [Middleware(errors.Guard)]
+    found = [Middleware(errors.Guard), Middleware(Head)]
     if settings.cors_origins:
         cors = Middleware(
             CORSMiddleware,
@@ -79,7 +89,7 @@ def _middleware(settings: GatewaySettings) -> list[Middleware]:
             allow_credentials=settings.cors_credentials,
             allow_methods=["*"],
             allow_headers=["*"],
-            expose_headers=["Idempotent-Replayed", "Retry-After"],
+            expose_headers=_EXPOSED,
         )
         found.insert(0, cors)
     return found

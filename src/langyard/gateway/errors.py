@@ -18,11 +18,13 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from langyard import serde
 from langyard.conversations import Outcome
+from langyard.gateway.courtesies import slashless
 from langyard.model import errors
 
 log = logging.getLogger(__name__)
 
 STATUS: Mapping[type[errors.LangyardError], int] = {
+    errors.BadRequest: 400,
     errors.Invalid: 422,
     errors.Unauthenticated: 401,
     errors.Forbidden: 403,
@@ -124,6 +126,8 @@ async def on_invalid(request: Request, found: Exception) -> Response:
 async def on_http(request: Request, found: Exception) -> Response:
     """Starlette's hook for what routing finds: no such path, no such method."""
     assert isinstance(found, HTTPException)
+    if found.status_code == 404 and (led := slashless(request)) is not None:
+        return led
     code = ROUTING.get(found.status_code, "http_error")
     path, method = request.scope["path"][:200], request.scope["method"]
     detail = {

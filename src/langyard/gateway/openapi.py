@@ -9,18 +9,12 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from langyard.gateway.bodies import (
-    CreateSessionBody,
-    ErrorAnswer,
-    ExecuteBody,
-    ResumeBody,
-    StreamBody,
-    UpdateSessionBody,
-)
+from langyard.gateway.bodies import ErrorAnswer
 
-_BODIES: tuple[type[BaseModel], ...] = (CreateSessionBody, ExecuteBody, ResumeBody, StreamBody, UpdateSessionBody)
+_bodies: dict[str, type[BaseModel]] = {}  # by name, of the routes that were made
 _REF = "#/components/schemas/{model}"
 _MEANING = {
+    400: "What is asked cannot be.",
     404: "There is no such thing, or it is another user's, or it has expired.",
     409: "The present state forbids it.",
     413: "The body is larger than this server takes.",
@@ -46,6 +40,8 @@ data: {"status":"success","result":{"report":"…"},"execution_time":0.1,"sessio
 
 def body_of(model: type[BaseModel]) -> dict[str, Any]:
     """The request body of a route that reads it itself."""
+    if _bodies.setdefault(model.__name__, model) is not model:
+        raise TypeError(f"two models are named {model.__name__}")
     content = {"application/json": {"schema": {"$ref": _REF.format(model=model.__name__)}}}
     return {"requestBody": {"required": True, "content": content}}
 
@@ -78,7 +74,7 @@ def install(api: FastAPI) -> None:
     def openapi() -> dict[str, Any]:
         if api.openapi_schema is None:
             made = get_openapi(title=api.title, version=api.version, description=api.description, routes=api.routes)
-            _, bodies = models_json_schema([(model, "validation") for model in _BODIES], ref_template=_REF)
+            _, bodies = models_json_schema([(model, "validation") for model in _bodies.values()], ref_template=_REF)
             schemas = made.setdefault("components", {}).setdefault("schemas", {})
             for unused in ("HTTPValidationError", "ValidationError"):
                 schemas.pop(unused, None)

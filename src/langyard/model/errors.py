@@ -24,6 +24,12 @@ class Invalid(LangyardError):
     code = "invalid_request"
 
 
+class BadRequest(Invalid):
+    """What is asked cannot be: each part is well-formed, together they make no sense. 400 over HTTP."""
+
+    code = "bad_request"
+
+
 class Unauthenticated(LangyardError):
     """Nobody in particular is asking."""
 
