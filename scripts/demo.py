@@ -214,16 +214,16 @@ def server() -> Iterator[str]:
         wait_until_ready(child, address)
         yield address
     except (Failed, httpx.HTTPError) as failure:
-        if home:
+        if home is not None:
             show_log(home)
         lost = "The connection to the server was lost: " if isinstance(failure, httpx.HTTPError) else ""
-        raise Failed(f"{lost}{failure or type(failure).__name__}") from None
+        raise Failed(f"{lost}{str(failure) or type(failure).__name__}") from None
     finally:
         for sign in (signal.SIGINT, signal.SIGTERM):  # a second Ctrl-C must not leave anything running
             signal.signal(sign, signal.SIG_IGN)
-        if child and home:
+        if child is not None and home is not None:
             stop(child, home)
-        if home:
+        if home is not None:
             shutil.rmtree(home, ignore_errors=True)
 
 

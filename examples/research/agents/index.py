@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import logging
 import math
 from collections import Counter
 from functools import lru_cache
@@ -18,6 +19,7 @@ from agents.state import Corpus, Passage
 
 PASSAGES_AN_INQUIRY = 8
 FEW = 20
+logging.getLogger("bm25s").setLevel(logging.WARNING)  # it sets itself to DEBUG and tells of every index it builds
 Scores = npt.NDArray[np.float64]
 
 

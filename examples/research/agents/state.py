@@ -17,8 +17,9 @@ class Text(TypedDict):
 
 
 class Input(TypedDict, total=False):
-    """What a caller sends. Ephemeral: what one run was given never leaks into the session's next run."""
+    """A question, and the documents to answer it from."""
 
+    # Ephemeral, all of them: what one run was given, or refused, never leaks into the session's next run.
     question: Annotated[str, Field(description="What you want to know."), EphemeralValue]
     documents: Annotated[
         list[str],
@@ -125,7 +126,7 @@ class Summary(TypedDict):
 
 
 class Output(TypedDict, total=False):
-    """What clients see of the state."""
+    """The report, and what it was made from."""
 
     report: Annotated[str, Field(description="The report, in Markdown.")]
     answer: Annotated[str, Field(description="The short answer alone, in Markdown.")]
