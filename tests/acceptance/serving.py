@@ -54,6 +54,7 @@ class Served:
     def __init__(self, folder: Path, *args: str, **settings: str) -> None:
         self.folder = folder
         self.events: list[dict[str, Any]] = []
+        self.unreadable: list[bytes] = []
         self._new: queue.Queue[dict[str, Any] | None] = queue.Queue()
         self.process = subprocess.Popen(
             [LANGYARD, "serve", "--port", "0", *args],
@@ -76,8 +77,10 @@ class Served:
     def _read(self) -> None:
         assert self.process.stderr is not None
         for line in self.process.stderr:
-            with contextlib.suppress(ValueError):
+            try:
                 self._new.put(json.loads(line))
+            except ValueError:
+                self.unreadable.append(line)
         self._new.put(None)
 
     def wait_for(self, event: str, timeout_s: float = 30.0) -> dict[str, Any]:
@@ -85,7 +88,7 @@ class Served:
         deadline = time.monotonic() + timeout_s
         while True:
             found = self._new.get(timeout=max(0.01, deadline - time.monotonic()))
-            assert found is not None, f"it ended: {self.events[-5:]}"
+            assert found is not None, f"it ended: {self.events[-5:]} {self.unreadable[-20:]}"
             self.events.append(found)
             if found["event"] == event:
                 return found

@@ -83,10 +83,19 @@ class Server(uvicorn.Server):
         if worker is not None and worker.running:
             self._say(f"Stopping: {worker.running} runs have {self._grace_s:g} s to end. Ctrl-C again stops at once.")
         drain = asyncio.create_task(asyncio.to_thread(worker.stop)) if worker is not None else None
+        forsaking = asyncio.create_task(self._forsake())
         await super().shutdown(sockets)
+        forsaking.cancel()
         if drain is not None:
             await drain
         self._say("Stopped.")
+
+    async def _forsake(self) -> None:
+        """Once every client has left, what still waits for a run has nobody to answer."""
+        while self.server_state.connections:  # noqa: ASYNC110 - uvicorn tells nobody when one leaves
+            await asyncio.sleep(0.1)
+        for request in self.server_state.tasks:
+            request.cancel()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
