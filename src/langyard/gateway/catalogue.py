@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from langyard.graphs import Graph, Graphs, describe
+from langyard.graphs.blocking import pool
 
 _WAIT_S = 30.0
 
@@ -29,7 +30,7 @@ class Catalogue:
         graph = self._graphs.get(name)
         known = self._known.get(name)
         if known is None or known[0] is not graph:
-            known = self._known[name] = (graph, asyncio.ensure_future(asyncio.to_thread(_described, graph)))
+            known = self._known[name] = (graph, asyncio.ensure_future(pool.run(_described, graph)))
         try:
             async with asyncio.timeout(_WAIT_S):
                 return await asyncio.shield(known[1])

@@ -20,6 +20,7 @@ _MEANING = {
     413: "The body is larger than this server takes.",
     415: "The body is not declared as JSON.",
     422: "The request is wrong; the sentence says where.",
+    424: "The graph could not be had: its factory failed. The log says why.",
     500: "The workflow failed, or the server did; the log knows the incident.",
     503: "A dependency is away; `Retry-After` says when to ask again.",
     504: "The workflow took longer than its limit.",
@@ -68,6 +69,18 @@ def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     return {status: {"model": ErrorAnswer, "description": _MEANING[status]} for status in statuses}
 
 
+def _sentences(made: dict[str, Any]) -> None:
+    """FastAPI describes a list of faults for every route with parameters; what is answered is a sentence."""
+    for item in made["paths"].values():
+        for operation in item.values():
+            answer = operation["responses"].get("422", {})
+            if "HTTPValidationError" in str(answer):
+                reference = {"$ref": _REF.format(model=ErrorAnswer.__name__)}
+                answer.update(description=_MEANING[422], content={"application/json": {"schema": reference}})
+    for unused in ("HTTPValidationError", "ValidationError"):
+        made["components"]["schemas"].pop(unused, None)
+
+
 def install(api: FastAPI) -> None:
     """Make `/openapi.json` complete."""
 
@@ -76,9 +89,8 @@ def install(api: FastAPI) -> None:
             made = get_openapi(title=api.title, version=api.version, description=api.description, routes=api.routes)
             _, bodies = models_json_schema([(model, "validation") for model in _bodies.values()], ref_template=_REF)
             schemas = made.setdefault("components", {}).setdefault("schemas", {})
-            for unused in ("HTTPValidationError", "ValidationError"):
-                schemas.pop(unused, None)
             schemas.update(bodies["$defs"])
+            _sentences(made)
             api.openapi_schema = made
         return api.openapi_schema
 
