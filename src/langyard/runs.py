@@ -20,6 +20,9 @@ from langyard.streams import LocalBus, RemoteEvents, Subscription
 
 log = logging.getLogger(__name__)
 
+# What a reader is told of a run that was deleted under it (contract section A.3).
+GONE = {"error": "HTTPException", "message": "404: Run not found"}
+
 
 class Slots(Protocol):
     """What a worker in this process offers to the rules. All methods may be called from any thread."""
@@ -102,6 +105,7 @@ class Runs:
         self._poll_s = poll_s
         self._watching: asyncio.Task[None] | None = None
         self._telling: set[asyncio.Task[None]] = set()
+        self._starting: set[UUID] = set()
 
     async def open(self) -> None:
         """Begin to watch for what happens in other processes."""
@@ -123,6 +127,7 @@ class Runs:
         """
         if request.multitask_strategy in ("interrupt", "rollback") and request.thread_id is not None:
             await self._supersede(request, request.thread_id)
+        self._starting.add(request.run_id)
         reader = self._bus.subscribe(request.run_id, events=events)
         worker_id = self._slots.reserve() if request.after_s <= 0 else None
         accepted = False
@@ -131,10 +136,11 @@ class Runs:
             if started is not None and started.claimed is not None:
                 self._slots.accept(started.claimed)
                 accepted = True
-        except BaseException:
+        except BaseException:  # cancelled or failed: nobody will read
             reader.close()
             raise
         finally:
+            self._starting.discard(request.run_id)
             if worker_id is not None and not accepted:
                 self._slots.release()
         if started is None:
@@ -185,7 +191,7 @@ class Runs:
                 self._remote.follow(run_id, reader.after)
                 await self._remote.pull(run_id)
             return StartedRun(run, reader)
-        except BaseException:
+        except BaseException:  # cancelled or failed: nobody will read
             reader.close()
             raise
 
@@ -245,7 +251,7 @@ class Runs:
         """Ends that nobody told of: a lost notification, a buried run."""
         while True:
             await asyncio.sleep(self._poll_s)
-            waited = self._bus.waited()
+            waited = [run_id for run_id in self._bus.waited() if run_id not in self._starting]
             if not waited:
                 continue
             try:
@@ -258,7 +264,11 @@ class Runs:
         await self._remote.pull(run_id)
         self._remote.forget(run_id)
         found = await rows.outcome(self._database, run_id)
-        if found is not None and found[1] is not None:
+        if found is None:
+            # One that goes with its own end is told of by its execution, which knows what the row said no more.
+            if not self._slots.holds(run_id):
+                self._bus.finish(RunEnd(run_id, None, "interrupted", error=GONE))
+        elif found[1] is not None:
             self._bus.finish(found[1])
 
 

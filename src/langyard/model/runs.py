@@ -20,7 +20,9 @@ class RunRequest:
     """A run to be made. `kwargs` are the Agent Server's (input, command, config, context, stream_mode, durability …).
 
     Exactly one of `thread_id` and `session_id` says where; with `may_create` a missing thread is made. With `revision`
-    the run is made only if the thread has not changed since it had that one.
+    the run is made only if the thread has not changed since it had that one. `inherited` is metadata that the thread's
+    and the run's own go over. A `temporary` run goes with its thread once it has ended, at once unless it is `lasting`:
+    somebody will come for its end.
     """
 
     run_id: UUID
@@ -31,12 +33,15 @@ class RunRequest:
     session_id: str | None = None
     assistant_id: UUID | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    inherited: Mapping[str, Any] = field(default_factory=dict)
     thread_metadata: Mapping[str, Any] = field(default_factory=dict)
     multitask_strategy: MultitaskStrategy = "enqueue"
     may_create: bool = False
     revision: int | None = None
     after_s: float = 0.0
     priority: int = 0
+    temporary: bool = False
+    lasting: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +56,7 @@ class Run:
     user_id: str | None = None
     assistant_id: UUID | None = None
     attempt: int = 0
+    metadata: Mapping[str, Any] = field(default_factory=dict)
     error: Mapping[str, Any] | None = None
     started_at: dt.datetime | None = None
     finished_at: dt.datetime | None = None
@@ -61,7 +67,7 @@ class ClaimedRun:
     """A run this process holds the lease on, with what it needs to begin.
 
     `head` is the driver's row of the thread's latest checkpoint if it came along; `fresh` says the thread has none,
-    `followed` that another process reads its events.
+    `followed` that another process reads its events. `thread_config` is what earlier runs left to this one.
     """
 
     run_id: UUID
@@ -73,6 +79,7 @@ class ClaimedRun:
     user_id: str | None = None
     assistant_id: UUID | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    thread_config: Mapping[str, Any] = field(default_factory=dict)
     followed: bool = False
     fresh: bool = False
     head: Mapping[str, Any] | None = None
@@ -82,12 +89,19 @@ class ClaimedRun:
 class RunEnd:
     """How a run ended. `values` is the thread's final state as JSON bytes (None when there is none), `interrupts` its
     open interrupts as `[{"id", "value"}]`, `error` is `{"error": type, "message": text}`. `waiting` says that the
-    thread waits for somebody: for an answer, or at a breakpoint, which has no interrupt."""
+    thread waits for somebody: for an answer, or at a breakpoint, which has no interrupt. Without a `thread_id` the run
+    was deleted before anybody here could read of its end."""
 
     run_id: UUID
-    thread_id: UUID
+    thread_id: UUID | None
     status: RunStatus
     values: bytes | None = None
     interrupts: tuple[Mapping[str, Any], ...] = ()
     error: Mapping[str, Any] | None = None
     waiting: bool = False
+
+
+def shown_error(error: Mapping[str, Any]) -> dict[str, Any]:
+    """A run's error as a client sees it."""
+    text = "An internal error occurred" if error.get("hidden") else error.get("message", "")
+    return {"error": error.get("error", ""), "message": text}

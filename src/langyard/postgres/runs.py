@@ -50,6 +50,7 @@ async def start(
         "user_id": request.user_id,
         "kwargs": serde.dumps(request.kwargs, nul=True).decode(),
         "metadata": serde.dumps(request.metadata).decode(),
+        "inherited": serde.dumps(request.inherited).decode(),
         "thread_metadata": serde.dumps({**graph_metadata, **request.thread_metadata}).decode(),
         "graph_metadata": serde.dumps(graph_metadata).decode(),
         "multitask_strategy": request.multitask_strategy,
@@ -60,6 +61,9 @@ async def start(
         "reject": request.multitask_strategy == "reject",
         "events": events,
         "revision": request.revision,
+        "temporary": request.temporary,
+        "lasting": request.lasting,
+        "webhook": bool(request.kwargs.get("webhook")),
     }
     try:
         row = await database.fetch_one(_SQL["start"], params)
@@ -70,7 +74,7 @@ async def start(
         return None
     run = Run(
         request.run_id, row["thread_id"], request.graph_id, row["status"], row["created_at"], request.user_id,
-        request.assistant_id, row["attempt"],
+        request.assistant_id, row["attempt"], row["metadata"],
     )  # fmt: skip
     if row["status"] != "running":
         return Started(run, None)
@@ -78,7 +82,7 @@ async def start(
     claimed = ClaimedRun(
         run_id=request.run_id, thread_id=row["thread_id"], graph_id=request.graph_id, kwargs=request.kwargs,
         attempt=row["attempt"], fence=row["fence"], user_id=request.user_id, assistant_id=request.assistant_id,
-        metadata=request.metadata, head=head,
+        metadata=row["metadata"], thread_config=row["config"], head=head,
         fresh=row["fresh"] or (row["checkpoint_id"] is None and row["seen"] == row["revision"]),
     )  # fmt: skip
     return Started(run, claimed)
@@ -136,14 +140,18 @@ async def outcome(database: Database, run_id: UUID) -> tuple[Run, RunEnd | None]
 
 
 async def ended(database: Database, run_ids: Sequence[UUID]) -> list[UUID]:
-    """Which of these runs have ended."""
+    """Which of these runs have ended or are gone."""
     rows = await database.fetch(_SQL["outcomes"], {"run_ids": Uuids(run_ids)})
     return [row["run_id"] for row in rows]
 
 
 async def cancel(database: Database, run_id: UUID, *, action: str, reason: str) -> str | None:
     """End a pending run, or ask a running one's worker to stop it. Returns `pending`, `running`, or None if over."""
-    if await database.fetch_one(_SQL["cancel_pending"], {"run_id": run_id, "reason": reason}):
+    if action == "rollback":
+        ended = await database.fetch_one(_SQL["drop_pending"], {"run_id": run_id})
+    else:
+        ended = await database.fetch_one(_SQL["cancel_pending"], {"run_id": run_id, "reason": reason})
+    if ended:
         return "pending"
     params = {"run_id": run_id, "action": action, "reason": reason}
     return "running" if await database.fetch_one(_SQL["cancel_running"], params) else None
@@ -191,5 +199,5 @@ def _claimed(row: Row) -> ClaimedRun:
     return ClaimedRun(
         run_id=row["run_id"], thread_id=row["thread_id"], graph_id=row["graph_id"], kwargs=row["kwargs"],
         attempt=row["attempt"], fence=row["fence"], user_id=row["user_id"], assistant_id=row["assistant_id"],
-        metadata=row["metadata"], followed=row["followed"],
+        metadata=row["metadata"], thread_config=row.get("config") or {}, followed=row["followed"],
     )  # fmt: skip

@@ -53,14 +53,19 @@ class Lease:
 
 @dataclass(frozen=True, slots=True)
 class Finish:
-    """How a run ended and what its thread becomes. JSON columns are UTF-8 JSON text; None leaves a column as it is."""
+    """How a run ended and what its thread becomes. JSON columns are UTF-8 JSON text; None leaves a column as it is.
+
+    `error` is for those who run the server, `thread_error` for clients. `temporary`: the thread goes with its run.
+    """
 
     status: str
     thread_status: str
     error: bytes | None = None
+    thread_error: bytes | None = None
     values: bytes | None = None
     interrupts: bytes | None = None
     config: bytes | None = None
+    temporary: bool = False
 
 
 @dataclass(eq=False, slots=True)
@@ -131,9 +136,11 @@ class Batch:
             "f_status": Texts(end.status for _, _, end in ends),
             "f_error": Texts(end.error for _, _, end in ends),
             "f_thread_status": Texts(end.thread_status for _, _, end in ends),
+            "f_thread_error": Texts(end.thread_error for _, _, end in ends),
             "f_values": Texts(end.values for _, _, end in ends),
             "f_interrupts": Texts(end.interrupts for _, _, end in ends),
             "f_config": Texts(end.config for _, _, end in ends),
+            "f_temporary": Ints(int(end.temporary) for _, _, end in ends),
         }
 
 

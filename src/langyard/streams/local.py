@@ -100,8 +100,9 @@ class Subscription:
         self._signal()
 
     def finish(self, end: RunEnd) -> None:
-        """Any thread: the run ended."""
-        self.end = end
+        """Any thread: the run ended. The first to say so is believed."""
+        if self.end is None:
+            self.end = end
         self._signal()
 
     def _signal(self) -> None:

@@ -15,6 +15,7 @@ LANGGRAPH_MODES = {
     "values": "values", "updates": "updates", "custom": "custom", "messages-tuple": "messages", "messages": "messages",
     "tasks": "tasks", "checkpoints": "checkpoints", "debug": "debug",
 }  # fmt: skip
+_KNOWN = ("builtins", "langgraph", "starlette", "fastapi")
 
 
 def interrupt_json(interrupt: Interrupt) -> dict[str, Any]:
@@ -33,7 +34,32 @@ def payload(mode: str, chunk: Any) -> Any:
     if mode == "messages":
         message, metadata = chunk
         return [message, {k: v for k, v in metadata.items() if not k.startswith("__")}]
+    if mode == "debug" and chunk.get("type") == "checkpoint":
+        return {**chunk, "payload": _named(chunk["payload"])}
     return chunk
+
+
+def _named(found: Mapping[str, Any]) -> dict[str, Any]:
+    """A checkpoint that says which it is, as debuggers ask."""
+    return {
+        **found,
+        "checkpoint": _place(found.get("config")),
+        "parent_checkpoint": _place(found.get("parent_config")),
+    }
+
+
+def _place(config: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    if not config:
+        return None
+    return {key: config["configurable"].get(key) for key in ("checkpoint_id", "thread_id", "checkpoint_ns")}
+
+
+def failure(error: BaseException) -> dict[str, Any]:
+    """An error as its run keeps it; `hidden` when its text may tell what a client must not know (contract A.5)."""
+    found: dict[str, Any] = {"error": type(error).__name__, "message": str(error)}
+    if type(error).__module__.partition(".")[0] not in _KNOWN:
+        found["hidden"] = True
+    return found
 
 
 def encode(mode: str, namespace: Sequence[str], chunk: Any) -> tuple[str, bytes]:

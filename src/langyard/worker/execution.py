@@ -14,22 +14,23 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from langchain_core.runnables import RunnableConfig
-from langgraph.errors import EmptyInputError
 from langgraph.pregel import Pregel
 from langgraph.store.base import BaseStore
 
 from langyard import serde
 from langyard.graphs import Graphs
+from langyard.model.configs import inherited
 from langyard.model.errors import LangyardError, LeaseLost
 from langyard.model.events import Event, Sequence
-from langyard.model.runs import ClaimedRun, RunEnd, RunStatus
+from langyard.model.runs import ClaimedRun, RunEnd, RunStatus, shown_error
 from langyard.postgres import runs as rows
 from langyard.postgres.checkpoints import Checkpointer, Scope
 from langyard.postgres.database import Database
 from langyard.postgres.writer import Finish, Lease, Writer
 from langyard.streams import LocalBus
 from langyard.worker import events
-from langyard.worker.invocation import config_of, input_of
+from langyard.worker.invocation import config_of, context_of, input_of, parts
+from langyard.worker.messages import Messages
 
 log = logging.getLogger("langyard.runs")
 
@@ -68,6 +69,12 @@ class Execution:
         self._last: Any = None
         self._seen_state = False
         self._interrupted = False
+        asked = set(claimed.kwargs.get("stream_mode") or ())
+        self._modes = {events.LANGGRAPH_MODES[mode] for mode in asked if mode in events.LANGGRAPH_MODES}
+        # Who asks for both forms of messages gets the newer one.
+        self._messages = Messages() if "messages" in asked and "messages-tuple" not in asked else None
+        if "events" in asked:
+            self._modes.add("events")
         self.lease = Lease(claimed.run_id, claimed.thread_id, claimed.fence, on_lost=self._on_lost)
         fresh = claimed.fresh and claimed.attempt == 1
         self._scope = Scope(
@@ -141,14 +148,16 @@ class Execution:
             return "timeout", "error", {"error": "TimeoutError", "message": text}
         except LangyardError as error:
             log.warning("workflow_error", extra={**facts, "error": error.code})
-            return "error", "error", {"error": error.code, "message": error.detail}
+            told = {"error": error.code, "message": error.detail}
+            self._publish("error", serde.dumps(told))
+            return "error", "error", told
         except Exception as error:  # user code: whatever it raises is the run's outcome, not ours
             return self._failed(error, facts)
 
     def _failed(self, error: Exception, facts: Mapping[str, str]) -> tuple[RunStatus, str, dict[str, Any]]:
         log.error("workflow_error", extra={**facts, "error": type(error).__name__}, exc_info=error)
-        failure = {"error": type(error).__name__, "message": str(error)}
-        self._publish("error", serde.dumps(public_error(error)))
+        failure = events.failure(error)
+        self._publish("error", serde.dumps(shown_error(failure)))
         return "error", "error", failure
 
     async def _stopped(self) -> tuple[RunStatus, str, dict[str, Any] | None] | None:
@@ -178,43 +187,47 @@ class Execution:
 
     async def _stream(self) -> bool:
         """Run the graph to its end; True when the thread waits for somebody (an interrupt or a breakpoint)."""
-        claimed, kwargs = self.claimed, self.claimed.kwargs
-        modes = {
-            events.LANGGRAPH_MODES[mode] for mode in kwargs.get("stream_mode") or () if mode in events.LANGGRAPH_MODES
-        }
-        subgraphs = bool(kwargs.get("stream_subgraphs"))
-        config = config_of(claimed, self._means.recursion_limit)
-        saver = None if kwargs.get("temporary") else Checkpointer(self._means.database, self._means.writer, self._scope)
+        claimed, kwargs, means = self.claimed, self.claimed.kwargs, self._means
+        config = config_of(claimed, means.recursion_limit)
+        saver = None if kwargs.get("temporary") else Checkpointer(means.database, means.writer, self._scope)
         options: dict[str, Any] = {
-            "context": kwargs.get("context"),
-            "stream_mode": [*(modes | {"values"})],
-            "subgraphs": subgraphs,
+            "stream_mode": [*((self._modes - {"events"}) | {"values"})],
+            "subgraphs": bool(kwargs.get("stream_subgraphs")),
             "interrupt_before": kwargs.get("interrupt_before"),
             "interrupt_after": kwargs.get("interrupt_after"),
             "durability": kwargs.get("durability") or "async" if saver is not None else None,
         }
         self._publish("metadata", serde.dumps({"run_id": str(claimed.run_id), "attempt": claimed.attempt}))
-        graph = self._means.graphs.get(claimed.graph_id)
+        graph = means.graphs.get(claimed.graph_id)
         async with graph.open(
-            config, access="threads.create_run", checkpointer=saver, store=self._means.store
+            config,
+            access="threads.create_run",
+            checkpointer=saver,
+            store=means.store,
+            context=kwargs.get("context"),
         ) as pregel:
             value = await input_of(claimed, saver, config)
-            try:
-                async for item in pregel.astream(value, config, **options):
-                    namespace, mode, chunk = item if subgraphs else ((), *item)
-                    self._take(mode, namespace, chunk, publish=mode in modes)
-            except EmptyInputError:
-                if value is not None:
-                    raise
+            options["context"] = context_of(claimed, pregel)
+            async for namespace, mode, chunk in parts(pregel, value, config, options, events="events" in self._modes):
+                self._take(mode, namespace, chunk)
             return await self._settle(pregel, config, saver)
 
-    def _take(self, mode: str, namespace: tuple[str, ...], chunk: Any, *, publish: bool) -> None:
+    def _take(self, mode: str, namespace: tuple[str, ...], chunk: Any) -> None:
         if mode == "values" and not namespace:
             if found := events.interrupts_of(chunk):
                 self._interrupted = True
                 chunk = {**chunk, events.INTERRUPT: tuple(found)}
+                if self.claimed.kwargs.get("temporary"):
+                    # Nothing is checkpointed: this is the only place that knows of it.
+                    self._scope.interrupts[found[0].id] = found
             self._last, self._seen_state = events.without_interrupts(chunk), True
-        if publish and (self._stored or self._means.bus.wanted(self.claimed.run_id)):
+        if mode not in self._modes:
+            return
+        if mode == "messages" and self._messages is not None:
+            for name, data in self._messages.take(*chunk):
+                if self._wanted:
+                    self._publish(name, serde.dumps(data))
+        elif self._wanted:
             self._publish(*events.encode(mode, namespace, chunk))
 
     async def _settle(
@@ -258,8 +271,11 @@ class Execution:
             status=status,
             thread_status=thread_status,
             error=serde.dumps(error) if error else None,
+            thread_error=serde.dumps(shown_error(error)) if error else None,
             values=values,
             interrupts=serde.dumps(waiting),
+            config=self._left_config(),
+            temporary=bool(claimed.kwargs.get("temporary")),
         )
         last = Event(self._sequence.next(), "end", serde.dumps({"run_id": str(claimed.run_id), "status": status}))
         if self._stored:
@@ -271,6 +287,19 @@ class Execution:
         self._means.bus.publish(claimed.run_id, last)
         flat = tuple(entry for entries in waiting.values() for entry in entries)
         return RunEnd(claimed.run_id, claimed.thread_id, status, values, flat, error, thread_status == "interrupted")
+
+    def _left_config(self) -> bytes | None:
+        """What the thread's later runs inherit; None when that stays as it was."""
+        if self.claimed.assistant_id is None:
+            return None
+        before = self.claimed.thread_config
+        after = inherited(before, self.claimed.kwargs.get("config") or {})
+        return serde.dumps(after) if {"configurable": {}, **before} != after else None
+
+    @property
+    def _wanted(self) -> bool:
+        """Whether anybody reads or will read the events: if not, they need not even be encoded."""
+        return self._stored or self._means.bus.wanted(self.claimed.run_id)
 
     @property
     def _stored(self) -> bool:
@@ -294,10 +323,3 @@ class Execution:
         batch.events[claimed.run_id, event.seq] = row
         if self.followed:
             batch.followed.add(claimed.run_id)
-
-
-def public_error(error: BaseException) -> dict[str, str]:
-    """What a stream's reader is told: the text only of errors whose text is known to be harmless (contract A.5)."""
-    module = type(error).__module__
-    known = module == "builtins" or module.startswith("langgraph.")
-    return {"error": type(error).__name__, "message": str(error) if known else "An internal error occurred"}

@@ -29,22 +29,25 @@ with session as (
 ), run as (
     insert into langyard.runs (
         run_id, thread_id, assistant_id, graph_id, user_id, status, kwargs, metadata, multitask_strategy, priority,
-        attempt, fence, worker_id, available_at, started_at, watched, followed
+        attempt, fence, worker_id, available_at, created_at, started_at, watched, followed, temporary, webhook_at
     )
     select
         %(run_id)s, thread.thread_id, %(assistant_id)s::uuid, %(graph_id)s, %(user_id)s,
         case when claimed then 'running' else 'pending' end,
-        %(kwargs)s::json, %(metadata)s::jsonb, %(multitask_strategy)s, %(priority)s::int2,
+        %(kwargs)s::json, %(inherited)s::jsonb || thread.thread_metadata || %(metadata)s::jsonb,
+        %(multitask_strategy)s, %(priority)s::int2,
         claimed::int, claimed::int, case when claimed then %(worker_id)s::uuid end,
-        now() + make_interval(secs => %(after_s)s::float8), case when claimed then now() end,
-        not claimed, %(events)s and not claimed
+        -- A delayed run queues where it begins, not where it was asked for: it must not hold up those before it.
+        now() + delay, now() + delay, case when claimed then now() end,
+        %(lasting)s or not claimed, %(events)s and not claimed, %(temporary)s, case when %(webhook)s then now() end
     from thread, lateral (
-        select thread.open_runs = 1 and %(worker_id)s::uuid is not null and %(after_s)s::float8 <= 0 as claimed
+        select thread.open_runs = 1 and %(worker_id)s::uuid is not null and %(after_s)s::float8 <= 0 as claimed,
+            make_interval(secs => %(after_s)s::float8) as delay
     ) as offer
-    returning status, attempt, fence, created_at
+    returning status, attempt, fence, created_at, metadata
 )
 select
-    thread.thread_id, run.status, run.attempt, run.fence, run.created_at,
+    thread.thread_id, run.status, run.attempt, run.fence, run.created_at, run.metadata,
     thread.revision, thread.config, thread.thread_metadata, thread.fresh,
     (select x.revision from langyard.threads x where x.thread_id = thread.thread_id) as seen,
     case when run.status = 'pending' and %(worker_id)s::uuid is null then pg_notify('langyard', 'wake')::text end as told,
@@ -103,8 +106,10 @@ from langyard.runs r join langyard.threads t using (thread_id)
 where r.run_id = %(run_id)s;
 
 -- name: outcomes
-select r.run_id, r.status from langyard.runs r
-where r.run_id = any(%(run_ids)s) and r.status not in ('pending', 'running');
+-- A run that is not there any more has ended as well.
+select g.run_id from unnest(%(run_ids)s) as g(run_id)
+left join langyard.runs r on r.run_id = g.run_id
+where r.run_id is null or r.status not in ('pending', 'running');
 
 -- name: cancel_pending
 -- A run nobody has begun ends here and now.
@@ -121,9 +126,22 @@ with stopped as (
 )
 select thread_id, pg_notify('langyard', 'end ' || %(run_id)s::text)::text as told from freed;
 
+-- name: drop_pending
+-- A run nobody has begun and that is to leave no trace.
+with dropped as (
+    delete from langyard.runs where run_id = %(run_id)s and status = 'pending' returning thread_id
+), freed as (
+    update langyard.threads t set open_runs = t.open_runs - 1, updated_at = now(),
+        status = case when t.open_runs > 1 then 'busy' when t.interrupts <> '{}' then 'interrupted' else 'idle' end
+    from dropped where t.thread_id = dropped.thread_id
+    returning t.thread_id
+)
+select thread_id, pg_notify('langyard', 'end ' || %(run_id)s::text)::text as told from freed;
+
 -- name: cancel_running
+-- Once: who asks a second time finds that it is done.
 update langyard.runs set cancel_action = %(action)s, cancel_reason = %(reason)s, updated_at = now()
-where run_id = %(run_id)s and status = 'running'
+where run_id = %(run_id)s and status = 'running' and cancel_action is null
 returning run_id, worker_id, pg_notify('langyard', 'cancel ' || run_id)::text as told;
 
 -- name: wishes
@@ -148,21 +166,27 @@ with alone as (
     select r.run_id, r.status from alone, langyard.runs r
     where r.thread_id = %(thread_id)s and r.status in ('pending', 'running')
     order by r.run_id for update of r
+), dropped as (
+    delete from langyard.runs r using open
+    where r.run_id = open.run_id and open.status = 'pending' and %(action)s = 'rollback'
+    returning r.run_id
 ), stopped as (
     update langyard.runs r set
         status = case when open.status = 'pending' then 'interrupted' else r.status end,
         finished_at = case when open.status = 'pending' then now() end,
         cancel_action = %(action)s, cancel_reason = %(reason)s, updated_at = now()
-    from open where r.run_id = open.run_id
+    from open where r.run_id = open.run_id and not (open.status = 'pending' and %(action)s = 'rollback')
     returning r.run_id, open.status as was
+), ended as (
+    select run_id, was from stopped union all select run_id, 'pending' from dropped
 ), freed as (
-    update langyard.threads t set open_runs = t.open_runs - (select count(*) from stopped where was = 'pending')::int
-    where t.thread_id = %(thread_id)s and exists (select from stopped where was = 'pending')
+    update langyard.threads t set open_runs = t.open_runs - (select count(*) from ended where was = 'pending')::int
+    where t.thread_id = %(thread_id)s and exists (select from ended where was = 'pending')
     returning t.thread_id
 )
 select run_id, was, pg_notify('langyard', case was when 'pending' then 'end ' else 'cancel ' end || run_id)::text as told,
     (select count(*) from freed) as freed
-from stopped;
+from ended;
 
 -- name: roll_back
 -- A run that is rolled back leaves nothing behind: its checkpoints, their writes and blobs, its row. Fenced as any write.
@@ -190,7 +214,7 @@ from freed;
 
 -- name: strays
 -- The age keeps clear of claims that are still on their way back to the worker.
-select r.* from langyard.runs r
+select r.*, t.config from langyard.runs r join langyard.threads t using (thread_id)
 where r.worker_id = %(worker_id)s and r.status = 'running' and r.run_id <> all(%(held)s)
     and r.started_at < now() - interval '5 seconds';
 

@@ -48,14 +48,23 @@ with locked as (
     on conflict do nothing
 ), ended as (
     select f.* from unnest(
-        %(f_lease)s, %(f_run)s, %(f_status)s, %(f_error)s, %(f_thread_status)s, %(f_values)s, %(f_interrupts)s, %(f_config)s
-    ) as f(lease, run_id, status, error, thread_status, state, interrupts, config)
+        %(f_lease)s, %(f_run)s, %(f_status)s, %(f_error)s, %(f_thread_status)s, %(f_thread_error)s, %(f_values)s,
+        %(f_interrupts)s, %(f_config)s, %(f_temporary)s
+    ) as f(lease, run_id, status, error, thread_status, thread_error, state, interrupts, config, temporary)
     where lease in (select lease from held)
+), gone as (
+    -- A temporary run takes its thread with it, and so itself, unless somebody elsewhere still has to read of its end.
+    delete from langyard.threads t
+    using ended e join langyard.runs r on r.run_id = e.run_id and r.status = 'running'
+    where e.temporary > 0 and not r.watched and r.webhook_at is null and t.thread_id = r.thread_id and t.open_runs = 1
+    returning e.run_id
 ), finished as (
     update langyard.runs r set
         status = ended.status, error = ended.error::jsonb, worker_id = null, finished_at = now(), updated_at = now()
-    from ended where r.run_id = ended.run_id and r.status = 'running'
-    returning r.run_id, r.thread_id, r.watched, ended.error, ended.thread_status, ended.state, ended.interrupts, ended.config
+    from ended
+    where r.run_id = ended.run_id and r.status = 'running' and r.run_id not in (select run_id from gone)
+    returning r.run_id, r.thread_id, r.watched, ended.thread_error, ended.thread_status, ended.state, ended.interrupts,
+        ended.config
 ), freed as (
     update langyard.threads t set
         open_runs = t.open_runs - 1,
@@ -64,7 +73,7 @@ with locked as (
         "values" = coalesce(f.state::jsonb, t."values"),
         interrupts = coalesce(f.interrupts::jsonb, t.interrupts),
         config = coalesce(f.config::jsonb, t.config),
-        error = f.error::jsonb,
+        error = f.thread_error::jsonb,
         updated_at = now(), state_updated_at = now()
     from finished f where t.thread_id = f.thread_id
     returning f.run_id, t.open_runs

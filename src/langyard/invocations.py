@@ -1,0 +1,144 @@
+"""The rules of runs that are asked for as the Agent Server does: from the request to the run (contract A.4, A.7 and E).
+
+Called by the gateway and by whatever else makes runs of assistants. What a request may say is `Invocation`; what it
+leaves open, the assistant says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+from uuid import UUID, uuid4
+
+from langyard.assistants import Assistant, Assistants
+from langyard.model.errors import BadRequest, Conflict, NotFound
+from langyard.model.ids import uuid7
+from langyard.model.reserved import own_config, own_configurable, own_metadata
+from langyard.model.runs import MultitaskStrategy, Run, RunRequest
+from langyard.postgres.database import Database
+from langyard.postgres.rows import runs as rows
+from langyard.runs import Runs
+from langyard.streams import Subscription
+
+BOTH_CONTEXTS = (
+    "Cannot specify both configurable and context. Prefer setting context alone. Context was introduced in "
+    "LangGraph 0.6.0 and is the long term planned replacement for configurable."
+)
+BUSY = "Thread is already running a task. Wait for it to finish or choose a different multitask strategy."
+
+
+@dataclass(frozen=True, slots=True)
+class Invocation:
+    """What a client asks of an assistant; the names are the Agent Server's."""
+
+    assistant_id: str
+    input: Any = None
+    command: Mapping[str, Any] | None = None
+    checkpoint: Mapping[str, Any] | None = None
+    config: Mapping[str, Any] = field(default_factory=dict)
+    context: Mapping[str, Any] | None = None
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    webhook: str | None = None
+    interrupt_before: str | Sequence[str] | None = None
+    interrupt_after: str | Sequence[str] | None = None
+    stream_mode: Sequence[str] = ("values",)
+    stream_subgraphs: bool = False
+    stream_resumable: bool = False
+    feedback_keys: Sequence[str] | None = None
+    multitask_strategy: MultitaskStrategy = "enqueue"
+    if_not_exists: Literal["create", "reject"] = "reject"
+    after_seconds: float = 0.0
+    durability: Literal["sync", "async", "exit"] | None = None
+    on_completion: Literal["delete", "keep"] = "delete"
+
+
+@dataclass(frozen=True, slots=True)
+class Invoked:
+    """A run that was made, how it was asked for, and the reader of its events; close the reader when done."""
+
+    run: Run
+    request: RunRequest
+    reader: Subscription
+
+
+class Invocations:
+    """Runs of assistants, on the client's threads or on threads of their own."""
+
+    def __init__(self, database: Database, runs: Runs, assistants: Assistants) -> None:
+        self._database = database
+        self._runs = runs
+        self._assistants = assistants
+
+    async def start(
+        self, asked: Invocation, thread_id: UUID | None, *, events: bool, user_id: str | None = None
+    ) -> Invoked:
+        """Make the run and read it from its first event on (`events=False`: only its end).
+
+        Without a `thread_id` the run gets a thread of its own, which goes with it unless `on_completion` keeps it.
+        Raises `Invalid`, `BadRequest`, `NotFound` (`thread_not_found`, `assistant_not_found`), `Conflict`
+        (`thread_busy`), `Unavailable`.
+        """
+        if thread_id is None and (asked.command or {}).get("resume") is not None:
+            raise BadRequest("You must provide a thread_id when resuming.", code="thread_required")
+        assistant = await self._assistants.resolve(asked.assistant_id, user_id)
+        request = request_of(asked, assistant, thread_id, user_id)
+        started = await self._runs.start(request, events=events)
+        if started is not None:
+            return Invoked(started.run, request, started.reader)
+        if request.may_create or await rows.thread_exists(self._database, request.thread_id):
+            raise Conflict(BUSY, code="thread_busy")
+        raise NotFound("Thread or assistant not found.", code="thread_not_found")
+
+
+def request_of(asked: Invocation, assistant: Assistant, thread_id: UUID | None, user_id: str | None) -> RunRequest:
+    """The run that is asked for, with what the assistant adds. Raises `BadRequest` when it contradicts itself."""
+    stateless = thread_id is None
+    temporary = stateless and asked.on_completion == "delete"
+    config = own_config(asked.config)
+    given = config.pop("metadata", None) or {}
+    metadata = own_metadata({**given, **asked.metadata})
+    context = _one_context(config, asked.context)
+    kwargs: dict[str, Any] = {
+        "input": asked.input,
+        "command": asked.command,
+        "config": config,
+        "context": {**assistant.context, **context},
+        "stream_mode": list(asked.stream_mode),
+        "checkpoint": None if stateless else asked.checkpoint,
+        "interrupt_before": asked.interrupt_before,
+        "interrupt_after": asked.interrupt_after,
+        "webhook": asked.webhook,
+        "feedback_keys": asked.feedback_keys,
+        "stream_subgraphs": asked.stream_subgraphs,
+        "stream_resumable": asked.stream_resumable,
+        "durability": asked.durability,
+        "temporary": temporary,
+        "assistant": dict(assistant.config),
+    }
+    return RunRequest(
+        run_id=uuid7(),
+        graph_id=assistant.graph_id,
+        kwargs={key: value for key, value in kwargs.items() if value not in (None, False, {}) or key == "input"},
+        user_id=user_id,
+        thread_id=thread_id or uuid4(),
+        assistant_id=assistant.assistant_id,
+        metadata={**metadata, "assistant_id": str(assistant.assistant_id)},
+        inherited=assistant.metadata,
+        thread_metadata=metadata,
+        multitask_strategy=asked.multitask_strategy,
+        may_create=stateless or asked.if_not_exists == "create",
+        after_s=asked.after_seconds,
+        temporary=temporary,
+        lasting=asked.stream_resumable,
+    )
+
+
+def _one_context(config: dict[str, Any], context: Mapping[str, Any] | None) -> dict[str, Any]:
+    """`configurable` and `context` are one thing under two names: what is said under one holds under both."""
+    configurable = config.get("configurable") or {}
+    if configurable and context:
+        raise BadRequest(BOTH_CONTEXTS, code="configurable_and_context")
+    if context:
+        config["configurable"] = own_configurable(context)
+    return own_configurable(context or configurable)

@@ -1,0 +1,51 @@
+"""Runs as the Agent Server API shows them, in PostgreSQL. Called by the rules in `invocations` and by the gateway."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from langyard.postgres.arrays import Uuids
+from langyard.postgres.database import Database, Row
+from langyard.postgres.queries import load
+
+_SQL = load("agent_runs")
+
+
+async def thread_exists(database: Database, thread_id: UUID | None) -> bool:
+    """Whether there is such a thread."""
+    return await database.fetch_one(_SQL["thread_exists"], {"thread_id": thread_id}) is not None
+
+
+async def find(database: Database, run_id: UUID, thread_id: UUID | None = None) -> Row | None:
+    """A run, of this thread if one is named; temporary ones only as long as they are under way."""
+    return await database.fetch_one(_SQL["find"], {"run_id": run_id, "thread_id": thread_id})
+
+
+async def locate(database: Database, run_id: UUID, thread_id: UUID | None = None) -> Row | None:
+    """Where and on which graph a run is, however little of it may still be shown."""
+    return await database.fetch_one(_SQL["locate"], {"run_id": run_id, "thread_id": thread_id})
+
+
+async def search(database: Database, thread_id: UUID, *, status: str | None, limit: int, offset: int) -> list[Row]:
+    """The thread's runs, newest first."""
+    params = {"thread_id": thread_id, "status": status, "limit": limit, "offset": offset}
+    return await database.fetch(_SQL["search"], params)
+
+
+async def open_of(
+    database: Database, *, thread_id: UUID | None, run_ids: Sequence[UUID] | None, status: str | None
+) -> list[UUID]:
+    """The pending and running runs among those that are meant; `status` is one of the two, or None for both."""
+    params = {"thread_id": thread_id, "run_ids": Uuids(run_ids) if run_ids else None, "status": status}
+    return [row["run_id"] for row in await database.fetch(_SQL["open_of"], params)]
+
+
+async def delete(database: Database, run_id: UUID) -> bool:
+    """Delete an ended run with its checkpoints and events; False when there is none."""
+    return await database.fetch_one(_SQL["delete"], {"run_id": run_id}) is not None
+
+
+async def sweep(database: Database, *, grace_s: float, limit: int = 500) -> int:
+    """Delete temporary runs, with their threads, that ended longer ago than the grace; returns how many."""
+    return await database.execute(_SQL["sweep"], {"grace_s": grace_s, "limit": limit})

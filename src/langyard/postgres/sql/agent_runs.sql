@@ -1,0 +1,53 @@
+-- name: thread_exists
+select 1 as found from langyard.threads where thread_id = %(thread_id)s;
+
+-- name: find
+-- A temporary run is gone for its clients as soon as it has ended, even if its row still has to tell others of it.
+select * from langyard.runs
+where run_id = %(run_id)s and (%(thread_id)s::uuid is null or thread_id = %(thread_id)s::uuid)
+    and not (temporary and finished_at is not null);
+
+-- name: locate
+select run_id, thread_id, graph_id, status, temporary from langyard.runs
+where run_id = %(run_id)s and (%(thread_id)s::uuid is null or thread_id = %(thread_id)s::uuid);
+
+-- name: search
+select * from langyard.runs
+where thread_id = %(thread_id)s and (%(status)s::text is null or status = %(status)s::text)
+order by created_at desc, run_id desc limit %(limit)s offset %(offset)s;
+
+-- name: open_of
+select run_id from langyard.runs
+where status in ('pending', 'running') and cancel_action is null
+    and (%(thread_id)s::uuid is null or thread_id = %(thread_id)s::uuid)
+    and (%(run_ids)s::uuid[] is null or run_id = any(%(run_ids)s::uuid[]))
+    and (%(status)s::text is null or status = %(status)s::text)
+order by created_at, run_id;
+
+-- name: delete
+-- An ended run with what it left: its checkpoints, their writes, its events.
+with gone as (
+    delete from langyard.runs where run_id = %(run_id)s and status not in ('pending', 'running')
+    returning run_id, thread_id
+), dropped as (
+    delete from checkpoints c using gone
+    where c.thread_id = gone.thread_id::text and c.metadata ->> 'run_id' = gone.run_id::text
+    returning c.thread_id, c.checkpoint_ns, c.checkpoint_id
+), writes as (
+    delete from checkpoint_writes w using dropped d
+    where w.thread_id = d.thread_id and w.checkpoint_ns = d.checkpoint_ns and w.checkpoint_id = d.checkpoint_id
+), events as (
+    delete from langyard.events e using gone where e.run_id = gone.run_id
+), changed as (
+    update langyard.threads t set revision = t.revision + 1 from gone where t.thread_id = gone.thread_id
+)
+select run_id from gone;
+
+-- name: sweep
+-- Readers elsewhere have had their time, and no webhook is still to go out.
+delete from langyard.threads t using langyard.runs r
+where t.thread_id = r.thread_id and t.open_runs = 0 and r.run_id in (
+    select x.run_id from langyard.runs x
+    where x.temporary and x.webhook_at is null and x.finished_at < now() - make_interval(secs => %(grace_s)s)
+    order by x.finished_at limit %(limit)s
+);
