@@ -93,8 +93,10 @@ class WorkflowManager:
     async def __aenter__(self) -> WorkflowManager:
         """Start the database if it is ours, bring it up to date, start the worker.
 
-        Raises ConfigurationError and Unavailable when the database cannot be had.
+        Raises ConfigurationError and Unavailable when the database cannot be had, Invalid when it is open already.
         """
+        if self._app is not None:
+            raise Invalid("The WorkflowManager is open already.")
         app = App(self._settings, self._graphs)
         await app.open()
         self._app = app

@@ -114,11 +114,11 @@ class Served:
         return found
 
     def wait_until_idle(self, session_id: str) -> dict[str, Any]:
-        """The session's status once its run has ended."""
+        """The session's status once nothing runs in it and something has."""
 
         def ended() -> dict[str, Any] | None:
             found = self.status(session_id)
-            return found if found["run"] and found["run"]["finished_at"] else None
+            return found if found["status"] != "busy" and found["run"] and found["run"]["finished_at"] else None
 
         found: dict[str, Any] = until(ended)
         return found

@@ -22,9 +22,7 @@ FILES = {
 
 
 def init(
-    folder: Annotated[
-        Path, typer.Argument(metavar="[DIR]", help="An empty folder, or one to be made; by default this one.")
-    ] = Path(),
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="An empty folder, or one to be made.")] = Path(),
 ) -> None:
     """Write a small working project.
 
