@@ -10,17 +10,18 @@ from langyard.assistants import Assistants
 from langyard.config import Project, Settings
 from langyard.conversations import Conversations
 from langyard.graphs import Graphs
-from langyard.model.errors import Unavailable
+from langyard.model.errors import LangyardError, Unavailable
 from langyard.postgres import embedded
 from langyard.postgres.database import Database
 from langyard.postgres.embedded import EmbeddedServer
 from langyard.postgres.migrations import migrate
 from langyard.postgres.notifications import Listener
 from langyard.postgres.store import open_store
+from langyard.postgres.writer import Writer
 from langyard.runs import NoSlots, Runs
 from langyard.sessions import Sessions
 from langyard.streams import LocalBus, RemoteEvents
-from langyard.threads import Threads
+from langyard.threads import States, Threads
 from langyard.worker import Worker
 from langyard.worker.worker import Options
 
@@ -58,7 +59,7 @@ class App:
             url = self._embedded.url
         try:
             await self._open(url, direct or url)
-        except BaseException:
+        except BaseException:  # whatever it was, what is open by now is closed
             await self.close()
             raise
 
@@ -80,7 +81,10 @@ class App:
         await self.runs.open()
         self.assistants = Assistants(self.database, self.graphs)
         await self.assistants.open()
-        self.threads = Threads(self.database)
+        self.writer = Writer(self.database)
+        self.writer.start()
+        self.threads = Threads(self.database, self.writer)
+        self.states = States(self.database, self.writer, self.threads, self.assistants, self.graphs)
         self._listener = Listener(direct, self._on_note, self._on_gap)
         self._listener.start()
         self.sessions = Sessions(
@@ -90,6 +94,7 @@ class App:
             self.database, self.sessions, self.runs, self.graphs, run_timeout_s=settings.runs.timeout_seconds
         )
         self._chores.append(asyncio.create_task(self._sweep_sessions(), name="langyard session sweep"))
+        self._chores.append(asyncio.create_task(self._sweep_threads(), name="langyard thread sweep"))
 
     def _worker_options(self, url: str, direct: str) -> Options:
         settings = self.settings
@@ -125,6 +130,14 @@ class App:
             except Unavailable:
                 continue
 
+    async def _sweep_threads(self) -> None:
+        while True:
+            await asyncio.sleep(self.settings.sessions.sweep_seconds)
+            try:
+                await self.threads.sweep()
+            except LangyardError:
+                continue
+
     async def close(self) -> None:
         """Drain the worker, then close what was opened, in reverse."""
         self.draining = True
@@ -137,6 +150,8 @@ class App:
             await self._listener.close()
         if hasattr(self, "runs"):
             await self.runs.close()
+        if hasattr(self, "writer"):
+            await self.writer.close()
         if hasattr(self, "database"):
             await self.database.close()
         if self._embedded is not None:
