@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
-from uuid import UUID, uuid5
+from dataclasses import dataclass, field
+from typing import Any, Literal
+from uuid import UUID, uuid4, uuid5
 
 from langyard.graphs import Graphs
-from langyard.model.errors import Invalid, NotFound
+from langyard.model.errors import BadRequest, Conflict, Invalid, NotFound
+from langyard.model.reserved import own_config, own_configurable, own_metadata
 from langyard.postgres.database import Database, Row
 from langyard.postgres.rows import assistants as rows
 
@@ -36,6 +37,17 @@ class Assistant:
     updated_at: dt.datetime
 
 
+@dataclass(frozen=True, slots=True)
+class Search:
+    """Which assistants, in which order. `filters`: `metadata`, `graph_id`, `name`."""
+
+    filters: Mapping[str, Any] = field(default_factory=dict)
+    sort_by: str = "created_at"
+    sort_order: str = "desc"
+    limit: int = 10
+    offset: int = 0
+
+
 def system_id(graph_id: str) -> UUID:
     """The id of the graph's system assistant, the same on every server."""
     return uuid5(_NAMESPACE, graph_id)
@@ -54,7 +66,8 @@ class Assistants:
     async def open(self) -> None:
         """Make the system assistants of all graphs that are registered by now."""
         names = self._graphs.names()
-        system = [(system_id(name), name, name, self._graphs.get(name).description) for name in names]
+        graphs = [self._graphs.get(name) for name in names]
+        system = [(system_id(graph.name), graph.name, graph.title, graph.description) for graph in graphs]
         found = await rows.sync(self._database, system)
         self._system = {row["assistant_id"]: _assistant(row) for row in found}
         self._synced = set(names)
@@ -65,8 +78,7 @@ class Assistants:
         Raises `Invalid` (`unknown_assistant`) for what is neither, `NotFound` (`assistant_not_found`) for an id that
         nobody has.
         """
-        if not self._synced.issuperset(self._graphs.names()):
-            await self.open()
+        await self._sync()
         if wanted in self._synced:
             assistant_id = system_id(wanted)
         else:
@@ -86,6 +98,120 @@ class Assistants:
                 self._system[assistant_id] = found
         return found
 
+    async def get(self, assistant_id: UUID, user_id: str | None = None) -> Assistant:
+        """Raises `NotFound` (`assistant_not_found`)."""
+        row = await rows.find(self._database, assistant_id)
+        if row is None:
+            raise NotFound("Not Found", code="assistant_not_found")
+        return _assistant(row)
+
+    async def create(
+        self,
+        graph_id: str,
+        *,
+        assistant_id: UUID | None = None,
+        name: str = "Untitled",
+        description: str | None = None,
+        config: Mapping[str, Any] | None = None,
+        context: Mapping[str, Any] | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        if_exists: Literal["raise", "do_nothing"] = "raise",
+        user_id: str | None = None,
+    ) -> Assistant:
+        """A new assistant, version 1, or with `do_nothing` the one there is.
+
+        Raises `NotFound` (`graph_not_found`), `Conflict` (`assistant_exists`), `BadRequest` when both configurable and
+        context are given.
+        """
+        self._check_graph(graph_id)
+        wanted = assistant_id or uuid4()
+        fields = {
+            "graph_id": graph_id,
+            "name": name,
+            "description": description,
+            "metadata": own_metadata(metadata or {}),
+            **_mirrored({}, {}, config, context),
+        }
+        row = await rows.create(self._database, wanted, fields)
+        if row is None and (if_exists == "do_nothing" or assistant_id is None):
+            # A new id is taken only by this very call, whose first answer was lost with its connection.
+            row = await rows.find(self._database, wanted)
+        if row is None:
+            raise Conflict(f"Assistant {wanted} already exists", code="assistant_exists")
+        return _assistant(row)
+
+    async def update(self, assistant_id: UUID, fields: Mapping[str, Any], user_id: str | None = None) -> Assistant:
+        """A new version of the assistant, active from now on: metadata is merged, every other field given replaced.
+
+        Raises `NotFound`, and what `create` raises.
+        """
+        if "graph_id" in fields:
+            self._check_graph(fields["graph_id"])
+
+        def changed(row: Row) -> dict[str, Any]:
+            return {
+                **{name: fields.get(name, row[name]) for name in ("graph_id", "name", "description")},
+                "metadata": {**row["metadata"], **own_metadata(fields.get("metadata") or {})},
+                **_mirrored(row["config"], row["context"], fields.get("config"), fields.get("context")),
+            }
+
+        row = await rows.change(self._database, assistant_id, changed)
+        self._forget(assistant_id)
+        if row is None:
+            raise NotFound(f"Assistant {assistant_id} not found", code="assistant_not_found")
+        return _assistant(row)
+
+    async def activate(self, assistant_id: UUID, version: int, user_id: str | None = None) -> Assistant:
+        """The assistant, again as it was at that version. Raises `NotFound` (`version_not_found`)."""
+        row = await rows.activate(self._database, assistant_id, version)
+        self._forget(assistant_id)
+        if row is None:
+            raise NotFound(f"Version {version} not found for assistant {assistant_id}", code="version_not_found")
+        return _assistant(row)
+
+    async def versions(
+        self,
+        assistant_id: UUID,
+        *,
+        metadata: Mapping[str, Any] | None = None,
+        limit: int = 10,
+        offset: int = 0,
+        user_id: str | None = None,
+    ) -> list[Mapping[str, Any]]:
+        """Its versions, newest first. Raises `NotFound` when there is no such assistant."""
+        found = await rows.versions(self._database, assistant_id, metadata, limit, offset)
+        if not found:
+            await self.get(assistant_id, user_id)
+        return list(found)
+
+    async def search(self, wanted: Search, user_id: str | None = None) -> list[Assistant]:
+        """The assistants that fit all filters."""
+        await self._sync()
+        found = await rows.search(
+            self._database,
+            wanted.filters,
+            order=(wanted.sort_by, wanted.sort_order),
+            limit=wanted.limit,
+            offset=wanted.offset,
+        )
+        return [_assistant(row) for row in found]
+
+    async def count(self, filters: Mapping[str, Any], user_id: str | None = None) -> int:
+        """How many assistants fit all filters."""
+        await self._sync()
+        return await rows.count(self._database, filters)
+
+    async def open_runs(self, assistant_id: UUID) -> list[UUID]:
+        """Its pending and running runs: what is to be stopped when it is deleted."""
+        return await rows.open_runs(self._database, assistant_id)
+
+    async def delete(self, assistant_id: UUID, user_id: str | None = None) -> None:
+        """Delete it with its versions and crons. A system assistant is back at the next start. Raises `NotFound`."""
+        deleted = await rows.delete(self._database, assistant_id)
+        self._forget(assistant_id)
+        if not deleted:
+            raise NotFound(f"Assistant with ID {assistant_id} not found", code="assistant_not_found")
+
     def on_note(self, kind: str, text: str) -> None:
         """A notification; `assistant <id>` says that one has changed."""
         if kind == "assistant":
@@ -95,6 +221,18 @@ class Assistants:
         """Notifications may have been missed: believe nothing."""
         self._changes += 1
         self._system.clear()
+
+    async def _sync(self) -> None:
+        if not self._synced.issuperset(self._graphs.names()):
+            await self.open()
+
+    def _check_graph(self, graph_id: str) -> None:
+        names = self._graphs.names()
+        if graph_id in names:
+            return
+        if graph_id in self._graphs.broken:
+            self._graphs.get(graph_id)
+        raise NotFound(f"Graph {graph_id[:200]!r} not found. Expected one of: {names}", code="graph_not_found")
 
     def _forget(self, assistant_id: UUID) -> None:
         self._changes += 1
@@ -107,6 +245,28 @@ class Assistants:
             f"- One of the registered graphs: {names}",
             code="unknown_assistant",
         )
+
+
+def _mirrored(
+    old_config: Mapping[str, Any],
+    old_context: Mapping[str, Any],
+    config: Mapping[str, Any] | None,
+    context: Mapping[str, Any] | None,
+) -> dict[str, Any]:
+    """Config and context after a change: each replaced as a whole, and the one's `configurable` is the other."""
+    config = own_config(config or {})
+    if config.get("configurable") and context:
+        raise BadRequest(
+            "Cannot specify both configurable and context. Prefer setting context alone. Context was introduced in "
+            "LangGraph 0.6.0 and is the long term planned replacement for configurable.",
+            code="configurable_and_context",
+        )
+    if context is not None:
+        context = own_configurable(context)
+        return {"config": {**(config or old_config), "configurable": context}, "context": context}
+    if config.get("configurable"):
+        return {"config": config, "context": config["configurable"]}
+    return {"config": config or old_config, "context": old_context}
 
 
 def _assistant(row: Row) -> Assistant:

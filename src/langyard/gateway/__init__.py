@@ -14,6 +14,7 @@ from starlette.middleware.cors import CORSMiddleware
 
 from langyard import __version__
 from langyard.gateway import docs, errors, health, openapi, sessions, workflows
+from langyard.gateway.agent import assistants, meta, states, threads
 from langyard.gateway.courtesies import Head
 from langyard.gateway.idempotency import Idempotency
 from langyard.gateway.parts import GatewaySettings, Parts
@@ -71,6 +72,10 @@ def create(parts: Parts) -> FastAPI:
     for router in (
         workflows.routes(parts, turns, limits),
         sessions.routes(parts, limits),
+        assistants.routes(parts, limits),
+        threads.routes(parts, limits),
+        states.routes(parts, limits),
+        meta.routes(parts),
         health.routes(parts),
         docs.routes(),
     ):

@@ -31,6 +31,7 @@ STATUS: Mapping[type[errors.LangyardError], int] = {
     errors.NotFound: 404,
     errors.Conflict: 409,
     errors.TooLarge: 413,
+    errors.GraphFailed: 424,
     errors.Limited: 429,
     errors.Unavailable: 503,
 }

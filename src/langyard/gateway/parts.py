@@ -8,8 +8,9 @@ from langyard.assistants import Assistants
 from langyard.conversations import Conversations
 from langyard.graphs import Graphs
 from langyard.postgres.database import Database
+from langyard.runs import Runs
 from langyard.sessions import Sessions
-from langyard.threads import Threads
+from langyard.threads import States, Threads
 
 
 class GatewaySettings(Protocol):
@@ -58,6 +59,8 @@ class Parts(Protocol):
     graphs: Graphs
     assistants: Assistants
     threads: Threads
+    states: States
+    runs: Runs
     database: Database
     sessions: Sessions
     conversations: Conversations

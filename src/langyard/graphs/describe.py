@@ -15,6 +15,7 @@ import typing_extensions
 from langchain_core.runnables import RunnableConfig
 from langgraph.channels.base import BaseChannel
 from langgraph.graph.state import CompiledStateGraph
+from langgraph.pregel import Pregel
 from langgraph.store.base import BaseStore
 from langgraph_sdk.auth.types import BaseUser
 from pydantic import TypeAdapter, create_model
@@ -92,6 +93,24 @@ async def draw(
     """Nodes and edges for a drawing; `xray` opens subgraphs, a number so many levels. Raises what a factory raises."""
     async with graph.open(config, access="assistants.read", store=store, user=user) as opened:
         return (await opened.aget_graph(config, xray=xray)).to_json()
+
+
+async def describe_subgraphs(
+    graph: Graph,
+    config: RunnableConfig | None = None,
+    *,
+    namespace: str | None = None,
+    recurse: bool = False,
+    store: BaseStore | None = None,
+    user: BaseUser | None = None,
+) -> dict[str, Schemas]:
+    """The schemas of the subgraphs by namespace: all, or those of one. Raises what a factory raises."""
+    async with graph.open(config, access="assistants.read", store=store, user=user) as opened:
+        return {
+            name: schemas(part)
+            async for name, part in opened.aget_subgraphs(namespace=namespace, recurse=recurse)
+            if isinstance(part, Pregel)
+        }
 
 
 def _first(name: str, *ways: Callable[[], Json]) -> Json | None:

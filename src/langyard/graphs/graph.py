@@ -51,6 +51,12 @@ class Graph:
         """Whether each access asks user code for the graph; `types` is then empty and the schemas may differ."""
         return self._factory is not None
 
+    @property
+    def title(self) -> str:
+        """The name it was compiled under when somebody gave it one, else the name clients use."""
+        own = self._compiled.name if self._compiled is not None else UNNAMED
+        return self.name if own == UNNAMED else own
+
     @asynccontextmanager
     async def open(
         self,

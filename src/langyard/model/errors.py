@@ -80,6 +80,12 @@ class Unavailable(LangyardError):
         self.retry_after = retry_after
 
 
+class GraphFailed(LangyardError):
+    """The user's own code gave no graph where one was asked for; the log has its words."""
+
+    code = "graph_failed"
+
+
 class ConfigurationError(LangyardError):
     """A setting or `langgraph.json` is wrong: said at start-up, on the terminal, never over HTTP."""
 

@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, LiteralString
 from uuid import UUID
 
+from langyard import serde
 from langyard.postgres.arrays import Texts, Uuids
 from langyard.postgres.database import Database, Row
 from langyard.postgres.queries import load
 
 _SQL = load("assistants")
+_CONDITIONS: Mapping[str, LiteralString] = {
+    "metadata": "a.metadata @> %(metadata)s::jsonb",
+    "graph_id": "a.graph_id = %(graph_id)s",
+    "name": "position(lower(%(name)s) in lower(a.name)) > 0",
+}
+_SORTS = ("assistant_id", "graph_id", "name", "created_at", "updated_at")
+_ORDERS: Mapping[tuple[str, str], str] = {
+    (column, order): f"a.{column} {order}" + ("" if column == "assistant_id" else f", a.assistant_id {order}")
+    for column in _SORTS
+    for order in ("asc", "desc")
+}
 
 
 async def sync(database: Database, system: Sequence[tuple[UUID, str, str, str | None]]) -> list[Row]:
@@ -28,3 +41,88 @@ async def sync(database: Database, system: Sequence[tuple[UUID, str, str, str | 
 async def find(database: Database, assistant_id: UUID) -> Row | None:
     """An assistant."""
     return await database.fetch_one(_SQL["find"], {"assistant_id": assistant_id})
+
+
+async def create(database: Database, assistant_id: UUID, fields: Mapping[str, Any]) -> Row | None:
+    """The new assistant, version 1; None when there is one with this id."""
+    return await database.fetch_one(_SQL["create"], {"assistant_id": assistant_id, **_params(fields)})
+
+
+async def change(database: Database, assistant_id: UUID, changed: Callable[[Row], Mapping[str, Any]]) -> Row | None:
+    """A new version of the assistant, with the fields that `changed` makes of its row. None when there is none."""
+    async with database.connection() as connection, connection.transaction():
+        cursor = await connection.execute(_SQL["lock"], {"assistant_id": assistant_id})
+        row = await cursor.fetchone()
+        if row is None:
+            return None
+        cursor = await connection.execute(_SQL["newest"], {"assistant_id": assistant_id})
+        newest = await cursor.fetchone()
+        fields = {**_params(changed(row)), "version": (newest["newest"] if newest else 0) + 1}
+        cursor = await connection.execute(_SQL["put"], {"assistant_id": assistant_id, **fields})
+        return await cursor.fetchone()
+
+
+async def activate(database: Database, assistant_id: UUID, version: int) -> Row | None:
+    """The assistant as it was at a version; None when there is no such version."""
+    async with database.connection() as connection, connection.transaction():
+        await connection.execute(_SQL["lock"], {"assistant_id": assistant_id})
+        cursor = await connection.execute(_SQL["version"], {"assistant_id": assistant_id, "version": version})
+        row = await cursor.fetchone()
+        if row is None:
+            return None
+        cursor = await connection.execute(
+            _SQL["put"], {"assistant_id": assistant_id, "version": version, **_params(row)}
+        )
+        return await cursor.fetchone()
+
+
+async def versions(
+    database: Database, assistant_id: UUID, metadata: Mapping[str, Any] | None, limit: int, offset: int
+) -> list[Row]:
+    """Its versions, newest first."""
+    params = {
+        "assistant_id": assistant_id,
+        "metadata": serde.dumps(metadata).decode() if metadata else None,
+        "limit": limit,
+        "offset": offset,
+    }
+    return await database.fetch(_SQL["versions"], params)
+
+
+async def search(
+    database: Database, filters: Mapping[str, Any], *, order: tuple[str, str], limit: int, offset: int
+) -> list[Row]:
+    """Assistants that fit all filters (`metadata`, `graph_id`, `name` as a part of it in any case)."""
+    sql = search_sql("search", filters, order)
+    return await database.fetch(sql, {**_filters(filters), "limit": limit, "offset": offset})
+
+
+async def count(database: Database, filters: Mapping[str, Any]) -> int:
+    """How many assistants fit all filters."""
+    row = await database.fetch_one(search_sql("count", filters), _filters(filters))
+    return int(row["n"]) if row else 0
+
+
+def search_sql(name: str, filters: Mapping[str, Any], order: tuple[str, str] = ("created_at", "desc")) -> LiteralString:
+    """The statement for just these filters."""
+    conditions = " and ".join(_CONDITIONS[name] for name in filters) or "true"
+    return _SQL[name].replace("{conditions}", conditions).replace("{order}", _ORDERS[order])
+
+
+async def open_runs(database: Database, assistant_id: UUID) -> list[UUID]:
+    """Its pending and running runs."""
+    return [row["run_id"] for row in await database.fetch(_SQL["open_runs"], {"assistant_id": assistant_id})]
+
+
+async def delete(database: Database, assistant_id: UUID) -> bool:
+    """Whether there was such an assistant; now there is none."""
+    return await database.fetch_one(_SQL["delete"], {"assistant_id": assistant_id}) is not None
+
+
+def _params(fields: Mapping[str, Any]) -> dict[str, Any]:
+    plain = {name: fields[name] for name in ("graph_id", "name", "description")}
+    return {**plain, **{name: serde.dumps(fields[name]).decode() for name in ("config", "context", "metadata")}}
+
+
+def _filters(filters: Mapping[str, Any]) -> dict[str, Any]:
+    return {n: serde.dumps(value).decode() if isinstance(value, Mapping) else value for n, value in filters.items()}

@@ -20,3 +20,66 @@ select * from langyard.assistants where assistant_id = any(%(assistant_ids)s);
 
 -- name: find
 select * from langyard.assistants where assistant_id = %(assistant_id)s;
+
+-- name: create
+-- The assistant with its first version. No row: there is one with this id.
+with made as (
+    insert into langyard.assistants (assistant_id, graph_id, name, description, config, context, metadata)
+    values (
+        %(assistant_id)s, %(graph_id)s, %(name)s, %(description)s, %(config)s::jsonb, %(context)s::jsonb,
+        %(metadata)s::jsonb
+    )
+    on conflict (assistant_id) do nothing
+    returning *
+), first as (
+    insert into langyard.assistant_versions
+        (assistant_id, version, graph_id, name, description, config, context, metadata)
+    select assistant_id, version, graph_id, name, description, config, context, metadata from made
+)
+select * from made;
+
+-- name: lock
+select * from langyard.assistants where assistant_id = %(assistant_id)s for update;
+
+-- name: newest
+-- Asked once the row is held: what another wrote just before is seen.
+select coalesce(max(version), 0) as newest from langyard.assistant_versions where assistant_id = %(assistant_id)s;
+
+-- name: put
+-- What the assistant is from now on; told to every process, for some keep it in memory.
+with put as (
+    update langyard.assistants set
+        graph_id = %(graph_id)s, name = %(name)s, description = %(description)s, config = %(config)s::jsonb,
+        context = %(context)s::jsonb, metadata = %(metadata)s::jsonb, version = %(version)s, updated_at = now()
+    where assistant_id = %(assistant_id)s
+    returning *
+), kept as (
+    insert into langyard.assistant_versions
+        (assistant_id, version, graph_id, name, description, config, context, metadata)
+    select assistant_id, version, graph_id, name, description, config, context, metadata from put
+    on conflict do nothing
+)
+select put.*, pg_notify('langyard', 'assistant ' || put.assistant_id)::text as told from put;
+
+-- name: version
+select * from langyard.assistant_versions where assistant_id = %(assistant_id)s and version = %(version)s;
+
+-- name: versions
+select assistant_id, version, graph_id, name, description, config, context, metadata, created_at
+from langyard.assistant_versions
+where assistant_id = %(assistant_id)s and (%(metadata)s::jsonb is null or metadata @> %(metadata)s::jsonb)
+order by version desc limit %(limit)s offset %(offset)s;
+
+-- name: search
+select * from langyard.assistants a where {conditions} order by {order} limit %(limit)s offset %(offset)s;
+
+-- name: count
+select count(*) as n from langyard.assistants a where {conditions};
+
+-- name: open_runs
+select run_id from langyard.runs where status in ('pending', 'running') and assistant_id = %(assistant_id)s;
+
+-- name: delete
+-- Its versions go with it.
+delete from langyard.assistants where assistant_id = %(assistant_id)s
+returning assistant_id, pg_notify('langyard', 'assistant ' || assistant_id)::text as told;

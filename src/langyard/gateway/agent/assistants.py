@@ -1,0 +1,199 @@
+"""The routes of assistants (contract A.2)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import Response
+
+from langyard.assistants import Assistant, Search
+from langyard.gateway.agent.bodies import (
+    AssistantAnswer,
+    AssistantVersionsBody,
+    CountAssistantsBody,
+    CreateAssistantBody,
+    LatestVersionBody,
+    PatchAssistantBody,
+    SchemasAnswer,
+    SearchAssistantsBody,
+)
+from langyard.gateway.agent.endings import stop
+from langyard.gateway.agent.pictures import Pictures
+from langyard.gateway.agent.reading import answer_with, body_id, chosen, flag, page, path_id, read
+from langyard.gateway.openapi import body_of, problems
+from langyard.gateway.parts import Parts
+from langyard.gateway.wire import Limits, answer_json
+from langyard.model.errors import Invalid
+
+
+def routes(parts: Parts, limits: Limits) -> APIRouter:
+    """The router; `parts` need not be open yet."""
+    router = APIRouter(tags=["assistants"])
+    _add_making(router, parts, limits)
+    _add_finding(router, parts, limits)
+    _add_versions(router, parts, limits)
+    _add_graphs(router, parts)
+    return router
+
+
+def _add_making(router: APIRouter, parts: Parts, limits: Limits) -> None:
+    @router.post(
+        "/assistants",
+        openapi_extra=body_of(CreateAssistantBody),
+        responses={200: {"model": AssistantAnswer}, **problems(400, 404, 409, 413, 415, 422, 503)},
+    )
+    async def create_assistant(request: Request) -> Response:
+        """A graph with a configuration of its own, version 1."""
+        body = await read(request, CreateAssistantBody, limits)
+        made = await parts.assistants.create(
+            body.graph_id,
+            assistant_id=body_id(body.assistant_id, "assistant"),
+            name=body.name,
+            description=body.description,
+            config=body.config or None,
+            context=body.context or None,
+            metadata=body.metadata,
+            if_exists=body.if_exists,
+        )
+        return answer_json(plain(made))
+
+    @router.get("/assistants/{assistant_id}", responses={200: {"model": AssistantAnswer}, **problems(404, 422, 503)})
+    async def get_assistant(assistant_id: str) -> Response:
+        """An assistant by its id."""
+        return answer_json(plain(await parts.assistants.get(path_id(assistant_id, "assistant"))))
+
+    @router.patch(
+        "/assistants/{assistant_id}",
+        openapi_extra=body_of(PatchAssistantBody),
+        responses={200: {"model": AssistantAnswer}, **problems(400, 404, 413, 415, 422, 503)},
+    )
+    async def patch_assistant(request: Request, assistant_id: str) -> Response:
+        """A new version, active from now on. Metadata is merged; config and context are replaced, each as the other."""
+        wanted = path_id(assistant_id, "assistant")
+        body = await read(request, PatchAssistantBody, limits)
+        fields = {name: getattr(body, name) for name in body.model_fields_set & PatchAssistantBody.model_fields.keys()}
+        return answer_json(plain(await parts.assistants.update(wanted, fields)))
+
+    @router.delete("/assistants/{assistant_id}", status_code=204, responses=problems(404, 422, 503))
+    async def delete_assistant(request: Request, assistant_id: str) -> Response:
+        """Delete it with versions and crons; what runs for it is stopped. `?delete_threads=true`: its threads too."""
+        wanted = path_id(assistant_id, "assistant")
+        running = await parts.assistants.open_runs(wanted)
+        await parts.assistants.delete(wanted)
+        with_threads = flag(request, "delete_threads")
+        await stop(parts.runs, running, "its assistant was deleted", wait=with_threads)
+        while with_threads and (found := await parts.threads.of_assistant(wanted)):
+            await stop(parts.runs, await parts.threads.open_runs(found), "its thread is being deleted")
+            await parts.threads.delete(found)
+        return Response(status_code=204)
+
+
+def _add_finding(router: APIRouter, parts: Parts, limits: Limits) -> None:
+    @router.post(
+        "/assistants/search",
+        openapi_extra=body_of(SearchAssistantsBody),
+        responses={200: {"model": list[AssistantAnswer]}, **problems(413, 415, 422, 503)},
+    )
+    async def search_assistants(request: Request) -> Response:
+        """A page of assistants. `X-Pagination-Next` is the next page's offset, absent on the last."""
+        body = await read(request, SearchAssistantsBody, limits, may_be_empty=True)
+        wanted = Search(_filters(body), body.sort_by, body.sort_order, body.limit + 1, body.offset)
+        rows, headers = page(await parts.assistants.search(wanted), body.limit, body.offset)
+        return answer_with([chosen(plain(row), body.select) for row in rows], headers)
+
+    @router.post(
+        "/assistants/count",
+        openapi_extra=body_of(CountAssistantsBody),
+        responses={200: {"model": int}, **problems(413, 415, 422, 503)},
+    )
+    async def count_assistants(request: Request) -> Response:
+        """How many assistants there are, of all or of some kind."""
+        body = await read(request, CountAssistantsBody, limits, may_be_empty=True)
+        return answer_json(await parts.assistants.count(_filters(body)))
+
+
+def _add_versions(router: APIRouter, parts: Parts, limits: Limits) -> None:
+    @router.post(
+        "/assistants/{assistant_id}/versions",
+        openapi_extra=body_of(AssistantVersionsBody),
+        responses={200: {"model": list[dict[str, Any]]}, **problems(404, 413, 415, 422, 503)},
+    )
+    async def list_versions(request: Request, assistant_id: str) -> Response:
+        """The assistant's versions, newest first."""
+        wanted = path_id(assistant_id, "assistant")
+        body = await read(request, AssistantVersionsBody, limits, may_be_empty=True)
+        found = await parts.assistants.versions(
+            wanted, metadata=body.metadata or None, limit=body.limit, offset=body.offset
+        )
+        return answer_json(found)
+
+    @router.post(
+        "/assistants/{assistant_id}/latest",
+        openapi_extra=body_of(LatestVersionBody),
+        responses={200: {"model": AssistantAnswer}, **problems(404, 413, 415, 422, 503)},
+    )
+    async def set_latest(request: Request, assistant_id: str) -> Response:
+        """Make the assistant what it was at a version, all of it."""
+        wanted = path_id(assistant_id, "assistant")
+        body = await read(request, LatestVersionBody, limits)
+        return answer_json(plain(await parts.assistants.activate(wanted, body.version)))
+
+
+def _add_graphs(router: APIRouter, parts: Parts) -> None:
+    pictures = Pictures(parts.graphs)
+
+    @router.get(
+        "/assistants/{assistant_id}/graph",
+        responses={200: {"model": dict[str, list[dict[str, Any]]]}, **problems(404, 422, 424, 503)},
+    )
+    async def get_graph(request: Request, assistant_id: str) -> Response:
+        """Nodes and edges of its graph. Here alone a graph's name will do for an id. `?xray=` opens subgraphs."""
+        if assistant_id in parts.graphs.names():
+            found = await parts.assistants.resolve(assistant_id)
+        else:
+            found = await parts.assistants.get(path_id(assistant_id, "assistant"))
+        return answer_json(await pictures.drawing(found, _xray(request.query_params.get("xray", "false"))))
+
+    @router.get(
+        "/assistants/{assistant_id}/schemas", responses={200: {"model": SchemasAnswer}, **problems(404, 422, 424, 503)}
+    )
+    async def get_schemas(assistant_id: str) -> Response:
+        """What its graph takes, keeps and gives."""
+        found = await parts.assistants.get(path_id(assistant_id, "assistant"))
+        return answer_json(await pictures.schemas(found))
+
+    described = {200: {"model": dict[str, Any]}, **problems(404, 422, 424, 503)}
+
+    @router.get("/assistants/{assistant_id}/subgraphs", responses=described)
+    async def get_subgraphs(request: Request, assistant_id: str) -> Response:
+        """The schemas of its subgraphs; `?recurse=true`: of theirs too."""
+        found = await parts.assistants.get(path_id(assistant_id, "assistant"))
+        return answer_json(await pictures.subgraphs(found, None, recurse=flag(request, "recurse")))
+
+    @router.get("/assistants/{assistant_id}/subgraphs/{namespace:path}", responses=described)
+    async def get_subgraph(request: Request, assistant_id: str, namespace: str) -> Response:
+        """The schemas of one subgraph; nothing when there is none of that name."""
+        found = await parts.assistants.get(path_id(assistant_id, "assistant"))
+        return answer_json(await pictures.subgraphs(found, namespace, recurse=flag(request, "recurse")))
+
+
+def plain(assistant: Assistant) -> dict[str, Any]:
+    """An assistant as clients get it."""
+    return asdict(assistant)
+
+
+def _filters(body: CountAssistantsBody) -> Mapping[str, Any]:
+    given = {"metadata": body.metadata, "graph_id": body.graph_id, "name": body.name}
+    return {name: value for name, value in given.items() if value}
+
+
+def _xray(given: str) -> bool | int:
+    if given.lower() in ("true", "false"):
+        return given.lower() == "true"
+    if given.isdecimal() and 1 <= int(given) <= 1000:
+        return int(given)
+    raise Invalid("Invalid xray value")
