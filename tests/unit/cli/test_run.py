@@ -11,6 +11,8 @@ import threading
 
 import pytest
 
+from langyard import workflows
+from langyard.cli.run import USER
 from tests.acceptance.serving import until
 from tests.unit.cli.conftest import write
 
@@ -116,3 +118,7 @@ def test_an_interrupt_from_the_keyboard_cancels_the_run(run, database):
     assert (done.code, done.out) == (130, "")
     assert "was cancelled before its end" in done.err
     assert json.loads(run("echo", "--input", '{"text": "on"}', "--session", "s").out)["result"]["seen"] == ["on"]
+
+
+def test_a_script_and_the_command_line_mean_the_same_user():
+    assert USER == workflows.USER
