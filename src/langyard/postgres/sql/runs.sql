@@ -99,9 +99,12 @@ select r.* from langyard.runs r where r.run_id = %(run_id)s;
 select r.* from langyard.runs r where r.thread_id = %(thread_id)s order by r.created_at desc limit 1;
 
 -- name: outcome
--- A run's end as anybody may read it after the fact: the thread's snapshot is this run's as long as it is the last.
+-- A run's end as anybody may read it after the fact: its own when it was watched from another process, else the
+-- thread's, which is this run's as long as it is the last.
 select r.run_id, r.thread_id, r.graph_id, r.status, r.error, r.created_at, r.started_at, r.finished_at, r.user_id,
-    t."values"::text as "values", t.interrupts, t.status as thread_status
+    coalesce(nullif(r.outcome -> 'values', 'null'), t."values")::text as "values",
+    coalesce(nullif(r.outcome -> 'interrupts', 'null'), t.interrupts) as interrupts,
+    coalesce(r.outcome ->> 'status', t.status) as thread_status
 from langyard.runs r join langyard.threads t using (thread_id)
 where r.run_id = %(run_id)s;
 

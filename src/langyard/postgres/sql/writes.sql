@@ -60,7 +60,9 @@ with locked as (
     returning e.run_id
 ), finished as (
     update langyard.runs r set
-        status = ended.status, error = ended.error::jsonb, worker_id = null, finished_at = now(), updated_at = now()
+        status = ended.status, error = ended.error::jsonb, worker_id = null, finished_at = now(), updated_at = now(),
+        outcome = case when r.watched then jsonb_build_object(
+            'values', ended.state::jsonb, 'interrupts', ended.interrupts::jsonb, 'status', ended.thread_status) end
     from ended
     where r.run_id = ended.run_id and r.status = 'running' and r.run_id not in (select run_id from gone)
     returning r.run_id, r.thread_id, r.watched, ended.thread_error, ended.thread_status, ended.state, ended.interrupts,
