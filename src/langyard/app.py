@@ -10,6 +10,7 @@ from langyard.assistants import Assistants
 from langyard.config import Project, Settings
 from langyard.conversations import Conversations
 from langyard.graphs import Graphs
+from langyard.invocations import Invocations
 from langyard.model.errors import LangyardError, Unavailable
 from langyard.postgres import embedded
 from langyard.postgres.database import Database
@@ -81,6 +82,7 @@ class App:
         await self.runs.open()
         self.assistants = Assistants(self.database, self.graphs)
         await self.assistants.open()
+        self.invocations = Invocations(self.database, self.runs, self.assistants)
         self.writer = Writer(self.database)
         self.writer.start()
         self.threads = Threads(self.database, self.writer)

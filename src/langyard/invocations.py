@@ -7,6 +7,7 @@ leaves open, the assistant says.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Literal
 from uuid import UUID, uuid4
@@ -16,7 +17,7 @@ from langyard.model.errors import BadRequest, Conflict, NotFound
 from langyard.model.ids import uuid7
 from langyard.model.reserved import own_config, own_configurable, own_metadata
 from langyard.model.runs import MultitaskStrategy, Run, RunRequest
-from langyard.postgres.database import Database
+from langyard.postgres.database import Database, Row
 from langyard.postgres.rows import runs as rows
 from langyard.runs import Runs
 from langyard.streams import Subscription
@@ -25,7 +26,14 @@ BOTH_CONTEXTS = (
     "Cannot specify both configurable and context. Prefer setting context alone. Context was introduced in "
     "LangGraph 0.6.0 and is the long term planned replacement for configurable."
 )
+LEFT = "client disconnected from the run stream (on_disconnect=cancel)"
 BUSY = "Thread is already running a task. Wait for it to finish or choose a different multitask strategy."
+
+
+NOTHING_TO_CANCEL = (
+    "No matching runs to cancel. Please verify the thread ID and run IDs are correct, and the runs haven't been "
+    "deleted or completed."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +70,16 @@ class Invoked:
     reader: Subscription
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a run is and what can be had of it."""
+
+    run_id: UUID
+    thread_id: UUID
+    graph_id: str
+    resumable: bool
+
+
 class Invocations:
     """Runs of assistants, on the client's threads or on threads of their own."""
 
@@ -89,6 +107,52 @@ class Invocations:
         if request.may_create or await rows.thread_exists(self._database, request.thread_id):
             raise Conflict(BUSY, code="thread_busy")
         raise NotFound("Thread or assistant not found.", code="thread_not_found")
+
+    async def get(self, run_id: UUID, thread_id: UUID | None) -> Row:
+        """A run's row. Raises `NotFound`."""
+        row = await rows.find(self._database, run_id, thread_id)
+        if row is None:
+            raise NotFound("Not Found", code="run_not_found")
+        return row
+
+    async def locate(self, run_id: UUID, thread_id: UUID | None) -> Place | None:
+        """Where a run is, None if nowhere or not on this thread; one that clients no longer see may still be read."""
+        row = await rows.locate(self._database, run_id, thread_id)
+        return Place(**row) if row is not None else None
+
+    async def search(self, thread_id: UUID, *, status: str | None, limit: int, offset: int) -> list[Row]:
+        """The thread's runs, newest first. Raises `NotFound` when there is no such thread."""
+        found = await rows.search(self._database, thread_id, status=status, limit=limit, offset=offset)
+        if not found and not await self.has_thread(thread_id):
+            raise NotFound(f"Thread with ID {thread_id} not found", code="thread_not_found")
+        return found
+
+    async def has_thread(self, thread_id: UUID) -> bool:
+        """Whether there is such a thread."""
+        return await rows.thread_exists(self._database, thread_id)
+
+    async def open_runs(self, thread_id: UUID | None, run_ids: Sequence[UUID], status: str | None) -> list[UUID]:
+        """Those of the runs that can still be stopped: of a thread, or all of a status (None: of both)."""
+        return await rows.open_of(self._database, thread_id=thread_id, run_ids=run_ids or None, status=status)
+
+    async def cancel(self, run_ids: Sequence[UUID], *, action: Literal["interrupt", "rollback"]) -> None:
+        """Stop runs wherever they are. Raises `NotFound` when none of them could be."""
+        reason = f"{action} requested via POST /threads/{{thread_id}}/runs/{{run_id}}/cancel"
+        stopped = [await self._runs.cancel(run_id, action=action, reason=reason) for run_id in run_ids]
+        if not any(stopped):
+            raise NotFound(NOTHING_TO_CANCEL, code="run_not_active")
+
+    async def delete(self, run_id: UUID, thread_id: UUID | None) -> None:
+        """Delete a run with its checkpoints; one that is under way is rolled back first. Raises `NotFound`."""
+        row = await rows.find(self._database, run_id, thread_id)
+        if row is None:
+            raise NotFound("Run not found", code="run_not_found")
+        if row["finished_at"] is None:
+            await self._runs.cancel(run_id, action="rollback", reason="the run was deleted")
+            with suppress(NotFound):
+                await self._runs.wait(run_id)
+        # A rollback has deleted it; a run that ended before it was told to stop, and every other, is deleted here.
+        await rows.delete(self._database, run_id)
 
 
 def request_of(asked: Invocation, assistant: Assistant, thread_id: UUID | None, user_id: str | None) -> RunRequest:

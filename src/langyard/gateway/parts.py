@@ -7,6 +7,7 @@ from typing import Protocol
 from langyard.assistants import Assistants
 from langyard.conversations import Conversations
 from langyard.graphs import Graphs
+from langyard.invocations import Invocations
 from langyard.postgres.database import Database
 from langyard.runs import Runs
 from langyard.sessions import Sessions
@@ -59,6 +60,7 @@ class Parts(Protocol):
     graphs: Graphs
     assistants: Assistants
     threads: Threads
+    invocations: Invocations
     states: States
     runs: Runs
     database: Database

@@ -57,6 +57,14 @@ class Graph:
         own = self._compiled.name if self._compiled is not None else UNNAMED
         return self.name if own == UNNAMED else own
 
+    @property
+    def output(self) -> frozenset[str] | None:
+        """The fields of the state that the graph gives out; None for all, and for a factory, which may say otherwise."""
+        graph = self._compiled
+        if graph is None or isinstance(graph.output_channels, str) or graph.output_channels == graph.stream_channels:
+            return None
+        return frozenset(graph.output_channels)
+
     @asynccontextmanager
     async def open(
         self,

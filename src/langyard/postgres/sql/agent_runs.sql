@@ -8,7 +8,8 @@ where run_id = %(run_id)s and (%(thread_id)s::uuid is null or thread_id = %(thre
     and not (temporary and finished_at is not null);
 
 -- name: locate
-select run_id, thread_id, graph_id, status, temporary from langyard.runs
+select run_id, thread_id, graph_id, coalesce((kwargs ->> 'stream_resumable')::boolean, false) as resumable
+from langyard.runs
 where run_id = %(run_id)s and (%(thread_id)s::uuid is null or thread_id = %(thread_id)s::uuid);
 
 -- name: search

@@ -1,0 +1,186 @@
+"""Answers that last as long as a run: its events as server-sent events, or its end as one document (contract A.4, A.5).
+
+The headers go out at once and something every few seconds of silence, so that no proxy takes the client for forgotten.
+Who leaves stops reading; what then becomes of the run is said by `on_gone`. Used by the routes of runs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from contextlib import suppress
+
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from langyard import serde
+from langyard.gateway.agent.run_shapes import NOT_FOUND
+from langyard.gateway.sse import HEADERS, HEARTBEAT, frame
+from langyard.model.events import Event
+from langyard.model.runs import RunEnd
+from langyard.streams import Subscription
+
+# Told to every reader whatever it asked for: without one of them clients take a stream for broken and come back.
+_LAST = ("end", "error")
+_SPACE = b"\n"
+Gone = Callable[[], Awaitable[object]]
+
+
+class _Lasting(Response):
+    """Writes until it is done or the client has left, whichever is first."""
+
+    def __init__(self, headers: Mapping[str, str], heartbeat_s: float, on_gone: Gone | None) -> None:
+        super().__init__(headers=dict(headers))
+        del self.headers["content-length"]
+        self._heartbeat_s = heartbeat_s
+        self._on_gone = on_gone
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        writing = asyncio.create_task(self._all(send))
+        listening = asyncio.create_task(_left(receive))
+        try:
+            await asyncio.wait({writing, listening}, return_when=asyncio.FIRST_COMPLETED)
+            gone = not writing.done()
+        finally:
+            listening.cancel()
+            if not writing.done():
+                writing.cancel()
+            with suppress(asyncio.CancelledError):
+                await writing
+            self.close()
+        if gone and self._on_gone is not None:
+            await self._on_gone()
+
+    async def _all(self, send: Send) -> None:
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        await self.write(send)
+        await _chunk(send, b"", more=False)
+
+    async def write(self, send: Send) -> None:
+        """The body."""
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """Stop reading."""
+
+
+class RunStream(_Lasting):
+    """A run's events from where `reader` stands; `modes` are those wanted (None: all), `ids` says whether they can be
+    read again. The last is `end`, or `error` when the run was deleted."""
+
+    media_type = "text/event-stream"
+
+    def __init__(
+        self,
+        reader: Subscription,
+        headers: Mapping[str, str],
+        heartbeat_s: float,
+        *,
+        ids: bool,
+        modes: Collection[str] | None = None,
+        on_gone: Gone | None = None,
+    ) -> None:
+        super().__init__({**HEADERS, **headers}, heartbeat_s, on_gone)
+        self._reader = reader
+        self._ids = ids
+        self._modes = modes
+
+    def close(self) -> None:
+        """Stop reading."""
+        self._reader.close()
+
+    async def write(self, send: Send) -> None:
+        """Events, comments in silence, a word on what was lost."""
+        reader = self._reader
+        told, last = 0, ""
+        while True:
+            if not await reader.wait(self._heartbeat_s):
+                await _chunk(send, HEARTBEAT)
+                continue
+            # The end is looked for first: what was published before it is then sure to be taken.
+            end = reader.end
+            frames: list[bytes] = []
+            taken = reader.take()
+            if reader.lost > told:
+                frames.append(frame("gap", serde.dumps({"lost": reader.lost - told})))
+                told = reader.lost
+            for event in taken:
+                if self._wants(event):
+                    frames.append(frame(event.name, event.data, event.id if self._ids else None))
+                last = event.name
+            if end is not None and last != "end":
+                frames.append(_last_frame(end))
+            if frames:
+                await _chunk(send, b"".join(frames))
+            if end is not None:
+                return
+
+    def _wants(self, event: Event) -> bool:
+        if self._modes is None or event.name in _LAST:
+            return True
+        mode = event.name.partition("|")[0]
+        return mode in self._modes or (mode.startswith("messages/") and "messages" in self._modes)
+
+
+class ErrorStream(_Lasting):
+    """A stream of one error: there is no such run; or of nothing at all."""
+
+    media_type = "text/event-stream"
+
+    def __init__(self, *, silent: bool = False) -> None:
+        super().__init__(HEADERS, 1.0, None)
+        self._silent = silent
+
+    async def write(self, send: Send) -> None:
+        """The error."""
+        if not self._silent:
+            await _chunk(send, frame("error", serde.dumps(NOT_FOUND)))
+
+
+class Waited(_Lasting):
+    """One JSON document, after as many line ends as it took."""
+
+    media_type = "application/json"
+
+    def __init__(
+        self,
+        ending: Callable[[], Awaitable[bytes]],
+        headers: Mapping[str, str],
+        heartbeat_s: float,
+        *,
+        on_gone: Gone | None = None,
+        reader: Subscription | None = None,
+    ) -> None:
+        super().__init__(headers, heartbeat_s, on_gone)
+        self._ending = ending
+        self._reader = reader
+
+    def close(self) -> None:
+        """Stop waiting."""
+        if self._reader is not None:
+            self._reader.close()
+
+    async def write(self, send: Send) -> None:
+        """Line ends in silence, then the document."""
+        ending = asyncio.ensure_future(self._ending())
+        try:
+            while not (await asyncio.wait({ending}, timeout=self._heartbeat_s))[0]:
+                await _chunk(send, _SPACE)
+            await _chunk(send, ending.result())
+        finally:
+            ending.cancel()
+
+
+def _last_frame(end: RunEnd) -> bytes:
+    if end.thread_id is None:
+        return frame("error", serde.dumps(NOT_FOUND))
+    return frame("end", serde.dumps({"run_id": end.run_id, "status": end.status}))
+
+
+async def _chunk(send: Send, data: bytes, *, more: bool = True) -> None:
+    await send({"type": "http.response.body", "body": data, "more_body": more})
+
+
+async def _left(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
