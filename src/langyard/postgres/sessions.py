@@ -86,13 +86,17 @@ async def delete(database: Database, session_id: str, thread_id: UUID) -> None:
 
 
 async def sweep(database: Database, *, grace_s: float, limit: int) -> int:
-    """Delete up to `limit` sessions that expired more than `grace_s` ago; how many there were."""
-    async with database.connection() as connection, connection.transaction():
-        cursor = await connection.execute(_SQL["due"], {"grace_s": grace_s, "limit": limit})
-        due = [row["thread_id"] for row in await cursor.fetchall()]
-        if due:
-            await _delete(connection, due)
-        return len(due)
+    """Delete up to `limit` sessions that expired more than `grace_s` ago; how many were deleted."""
+    try:
+        async with database.connection() as connection, connection.transaction():
+            cursor = await connection.execute(_SQL["due"], {"grace_s": grace_s, "limit": limit})
+            due = [row["thread_id"] for row in await cursor.fetchall()]
+            if due:
+                await _delete(connection, due)
+            return len(due)
+    except psycopg.errors.DeadlockDetected:
+        # Whoever was in the way goes first; the next sweep takes them.
+        return 0
 
 
 async def _delete(connection: Connection, thread_ids: Sequence[UUID]) -> None:
