@@ -7,17 +7,19 @@ import logging
 from types import TracebackType
 
 from langyard.assistants import Assistants
-from langyard.config import Project, Settings
+from langyard.config import Project, Settings, StoreSection, store_section
 from langyard.conversations import Conversations
 from langyard.graphs import Graphs
+from langyard.graphs.embeddings import load_embeddings
 from langyard.invocations import Invocations
+from langyard.items import Items
 from langyard.model.errors import LangyardError, Unavailable
 from langyard.postgres import embedded
 from langyard.postgres.database import Database
 from langyard.postgres.embedded import EmbeddedServer
-from langyard.postgres.migrations import migrate
+from langyard.postgres.migrations import index_vectors, migrate
 from langyard.postgres.notifications import Listener
-from langyard.postgres.store import open_store
+from langyard.postgres.store import Store, StoreOptions, VectorIndex, open_store
 from langyard.postgres.writer import Writer
 from langyard.runs import NoSlots, Runs
 from langyard.sessions import Sessions
@@ -32,13 +34,16 @@ log = logging.getLogger(__name__)
 class App:
     """Everything one process is made of. Made by `build`; use as an async context manager on the gateway's loop."""
 
-    def __init__(self, settings: Settings, graphs: Graphs, *, with_worker: bool = True) -> None:
+    def __init__(
+        self, settings: Settings, graphs: Graphs, *, with_worker: bool = True, store: StoreOptions | None = None
+    ) -> None:
         self.settings = settings
         self.graphs = graphs
         self.bus = LocalBus(limit=settings.streams.buffer_events)
         self.worker: Worker | None = None
         self.draining = False
         self._with_worker = with_worker and settings.worker.slots > 0
+        self._store = store or StoreOptions()
         self._embedded: EmbeddedServer | None = None
         self._chores: list[asyncio.Task[None]] = []
 
@@ -68,13 +73,15 @@ class App:
         settings = self.settings
         if settings.database.migrate:
             await migrate(direct)
+        if self._store.index is not None:
+            await index_vectors(direct, self._store.index.config())
         pooler = settings.database.pooler == "transaction"
         self.database = Database(
             url, name="gateway", max_size=settings.database.pool_max_size, transaction_pooler=pooler
         )
         await self.database.open()
         if self._with_worker:
-            self.worker = Worker(self._worker_options(url, direct), self.graphs, self.bus, store=open_store)
+            self.worker = Worker(self._worker_options(url, direct), self.graphs, self.bus, store=self._open_store)
             await asyncio.to_thread(self.worker.start)
         poll_s = settings.worker.poll_seconds
         remote = RemoteEvents(self.database, self.bus, poll_s=poll_s)
@@ -87,6 +94,12 @@ class App:
         self.writer.start()
         self.threads = Threads(self.database, self.writer)
         self.states = States(self.database, self.writer, self.threads, self.assistants, self.graphs)
+        self.items = Items(
+            self.database,
+            self._open_store(self.database),
+            refresh=self._store.refresh_on_read,
+            ttl_min=self._store.default_ttl_min,
+        )
         self._listener = Listener(direct, self._on_note, self._on_gap)
         self._listener.start()
         self.sessions = Sessions(
@@ -97,6 +110,10 @@ class App:
         )
         self._chores.append(asyncio.create_task(self._sweep_sessions(), name="langyard session sweep"))
         self._chores.append(asyncio.create_task(self._sweep_threads(), name="langyard thread sweep"))
+        self._chores.append(asyncio.create_task(self._sweep_items(), name="langyard store sweep"))
+
+    def _open_store(self, database: Database) -> Store:
+        return open_store(database, self._store)
 
     def _worker_options(self, url: str, direct: str) -> Options:
         settings = self.settings
@@ -140,6 +157,14 @@ class App:
             except LangyardError:
                 continue
 
+    async def _sweep_items(self) -> None:
+        while True:
+            await asyncio.sleep(self._store.sweep_min * 60)
+            try:
+                await self.items.sweep()
+            except LangyardError:
+                continue
+
     async def close(self) -> None:
         """Drain the worker, then close what was opened, in reverse."""
         self.draining = True
@@ -165,4 +190,12 @@ def build(settings: Settings, project: Project | None = None, *, with_worker: bo
     graphs = Graphs()
     if project is not None:
         graphs.load(project, strict=settings.strict)
-    return App(settings, graphs, with_worker=with_worker)
+    return App(settings, graphs, with_worker=with_worker, store=_store_options(store_section(project), project))
+
+
+def _store_options(section: StoreSection, project: Project | None) -> StoreOptions:
+    index = None
+    if section.index is not None and project is not None:
+        embed = load_embeddings(section.index.embed, project.root)
+        index = VectorIndex(section.index.dims, embed, section.index.fields)
+    return StoreOptions(index, section.refresh_on_read, section.default_ttl_min, section.sweep_interval_min)

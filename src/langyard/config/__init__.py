@@ -14,6 +14,7 @@ from langyard.config.settings import (
     StreamSettings,
     WorkerSettings,
 )
+from langyard.config.store import StoreSection, store_section
 
 __all__ = [
     "DatabaseSettings",
@@ -26,10 +27,12 @@ __all__ = [
     "SessionSettings",
     "Setting",
     "Settings",
+    "StoreSection",
     "StreamSettings",
     "WorkerSettings",
     "catalogue",
     "load",
     "read_project",
     "start",
+    "store_section",
 ]

@@ -25,7 +25,7 @@ IMAGE_KEYS = frozenset(
     "dockerfile_lines keep_pkg_tools building_tools".split()
 )
 # No room acts on these yet, and who has written `auth` must not believe that it holds. A room that does takes it out.
-IDLE = frozenset(SECTIONS)
+IDLE = frozenset(SECTIONS) - {"store"}
 KEYS = ("graphs", "dependencies", "env", *SECTIONS, *IMAGE_KEYS, "$schema")
 
 
@@ -210,6 +210,8 @@ class _Reader:
                 if given and name in IDLE:
                     warning = f"langgraph.json: `{name}` has no effect in this version of Langyard."
                     self.warnings.append(warning + (" Every request is let in." if name == "auth" else ""))
+                if name == "store" and "path" in given:
+                    self.warnings.append("langgraph.json: `store.path` has no effect in this version of Langyard.")
                 yield name, given
             elif given is not None:
                 self.problems.append(f"`{name}` must be an object.")

@@ -14,7 +14,7 @@ from starlette.middleware.cors import CORSMiddleware
 
 from langyard import __version__
 from langyard.gateway import docs, errors, health, openapi, sessions, workflows
-from langyard.gateway.agent import assistants, meta, runs, states, threads
+from langyard.gateway.agent import assistants, items, meta, runs, states, threads
 from langyard.gateway.courtesies import Head
 from langyard.gateway.idempotency import Idempotency
 from langyard.gateway.parts import GatewaySettings, Parts
@@ -76,6 +76,7 @@ def create(parts: Parts) -> FastAPI:
         threads.routes(parts, limits),
         states.routes(parts, limits),
         runs.routes(parts, limits),
+        items.routes(parts, limits),
         meta.routes(parts),
         health.routes(parts),
         docs.routes(),

@@ -8,6 +8,7 @@ from langyard.assistants import Assistants
 from langyard.conversations import Conversations
 from langyard.graphs import Graphs
 from langyard.invocations import Invocations
+from langyard.items import Items
 from langyard.postgres.database import Database
 from langyard.runs import Runs
 from langyard.sessions import Sessions
@@ -65,6 +66,7 @@ class Parts(Protocol):
     runs: Runs
     database: Database
     sessions: Sessions
+    items: Items
     conversations: Conversations
     draining: bool
 

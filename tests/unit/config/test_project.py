@@ -26,7 +26,7 @@ def test_a_project(tmp_path):
         "graphs": {"a": "./a.py:graph", "b": {"path": "pkg.b:make", "description": "Does b."}},
         "env": ".env",
         "python_version": "3.12",
-        "store": {"index": {"dims": 3}},
+        "store": {"path": "./store.py:store"},
         "http": {},
         "auth": {"path": "./auth.py:auth"},
         "webhoks": {},
@@ -40,11 +40,11 @@ def test_a_project(tmp_path):
     assert project.python_path == (tmp_path, tmp_path / "lib")
     assert project.requirements == ("httpx>=0.27",)
     assert project.env == {"A": "1", "B": "two words", "D": "1x"}
-    assert project.section("store") == {"index": {"dims": 3}}
+    assert project.section("store") == {"path": "./store.py:store"}
     assert project.section("http") == project.section("checkpointer") == {}
     assert project.warnings == (
         "langgraph.json: nothing reads the key `webhoks`. Did you mean `webhooks`?",
-        "langgraph.json: `store` has no effect in this version of Langyard.",
+        "langgraph.json: `store.path` has no effect in this version of Langyard.",
         "langgraph.json: `auth` has no effect in this version of Langyard. Every request is let in.",
     )
 

@@ -20,6 +20,7 @@ from pathlib import Path
 import psycopg
 from langgraph.checkpoint.postgres.aio import AsyncPostgresSaver
 from langgraph.store.postgres.aio import AsyncPostgresStore
+from langgraph.store.postgres.base import PostgresIndexConfig
 from psycopg import AsyncConnection, sql
 from psycopg.rows import DictRow, dict_row
 
@@ -100,6 +101,20 @@ async def check(url: str, *, folder: Path = FOLDER) -> None:
             f"The database is behind this Langyard by {len(pending)}: {names}. Run `langyard migrate`.",
             code="schema_behind",
         )
+
+
+async def index_vectors(url: str, index: PostgresIndexConfig, *, wait_s: float = 300.0) -> bool:
+    """Set up LangGraph's table of vectors beside its store; False when it is there already.
+
+    Raises ConfigurationError when it holds vectors of another size, or the server has no pgvector.
+    """
+    async with _connect(url) as connection:
+        if await _has_vectors(connection, index["dims"]):
+            return False
+        async with _lock(connection, wait_s):
+            await _settle(connection, "store_migrations")
+            await AsyncPostgresStore(connection, index=index).setup()
+        return True
 
 
 def _read(folder: Path) -> list[Migration]:
@@ -228,6 +243,21 @@ async def _look(connection: _Connection) -> _State:
     )
     invalid = [(row["nspname"], row["relname"], row["ours"]) async for row in rows]
     return _State(applied, await version("checkpoint_migrations"), await version("store_migrations"), invalid)
+
+
+async def _has_vectors(connection: _Connection, dims: int) -> bool:
+    query = "select atttypmod from pg_attribute where attrelid = to_regclass(%s) and attname = 'embedding'"
+    found = await _scalar(connection, query, "store_vectors")
+    if found not in (None, dims):
+        raise ConfigurationError(
+            f"The store's vectors have {found} dimensions, `store.index.dims` says {dims}. Embed as before, or drop "
+            "the tables store_vectors and vector_migrations and store the items anew.",
+            code="vectors_differ",
+        )
+    if found is None or not await _scalar(connection, "select to_regclass(%s)", "vector_migrations"):
+        return False
+    done = await _scalar(connection, "select max(v) from vector_migrations")
+    return done == len(AsyncPostgresStore.VECTOR_MIGRATIONS) - 1
 
 
 async def _scalar(connection: _Connection, query: sql.Composed | str, *values: object) -> object:
