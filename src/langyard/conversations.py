@@ -271,6 +271,7 @@ class Conversations:
             kwargs=kwargs,
             user_id=user_id,
             session_id=wanted,
+            metadata={"session_id": wanted},
             multitask_strategy="enqueue" if revision is None else "reject",
             revision=revision,
         )

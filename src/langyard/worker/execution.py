@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -65,6 +64,11 @@ class Execution:
         self.followed = claimed.followed
         self._means = means
         self._task: asyncio.Task[None] | None = None
+        self._began = time.perf_counter()
+        self._facts = {
+            "workflow_type": claimed.graph_id, "run_id": str(claimed.run_id), "thread_id": str(claimed.thread_id),
+            **({"session_id": claimed.metadata["session_id"]} if "session_id" in claimed.metadata else {}),
+        }  # fmt: skip
         self._sequence = Sequence()
         self._last: Any = None
         self._seen_state = False
@@ -108,13 +112,15 @@ class Execution:
         assert self._task is not None
         return self._task
 
+    @property
+    def _timed(self) -> dict[str, Any]:
+        return {**self._facts, "duration": round(time.perf_counter() - self._began, 6)}
+
     def _on_lost(self) -> None:
         self.cancel(Stop("lost"))
 
     async def _run(self) -> None:
-        claimed, began = self.claimed, time.perf_counter()
-        facts = {"workflow_type": claimed.graph_id, "run_id": str(claimed.run_id), "thread_id": str(claimed.thread_id)}
-        log.info("workflow_start", extra={**facts, "attempt": claimed.attempt})
+        log.info("workflow_start", extra={**self._facts, "attempt": self.claimed.attempt})
         try:
             end = await self._execute()
             if end is None:
@@ -122,15 +128,13 @@ class Execution:
             status, thread_status, error = end
             finished = await self._finish(status, thread_status, error)
         except LeaseLost:
-            log.warning("the lease is lost: another worker has taken the run over", extra=facts)
+            log.warning("the lease is lost: another worker has taken the run over", extra=self._facts)
             return
-        duration = time.perf_counter() - began
-        log.info("workflow_complete", extra={**facts, "status": status, "duration": round(duration, 6)})
+        log.info("workflow_complete", extra={**self._timed, "status": status})
         self._means.bus.finish(finished)
 
     async def _execute(self) -> tuple[RunStatus, str, dict[str, Any] | None] | None:
         """Stream the graph. Returns run status, thread status and error; None when the run is no longer ours to end."""
-        facts = {"workflow_type": self.claimed.graph_id, "run_id": str(self.claimed.run_id)}
         limit = self.claimed.kwargs.get("timeout_s", self._means.timeout_s) or None
         try:
             async with asyncio.timeout(limit) as deadline:
@@ -142,20 +146,20 @@ class Execution:
             raise
         except TimeoutError as error:
             if not deadline.expired():
-                return self._failed(error, facts)
+                return self._failed(error)
             text = f"The run took longer than its limit of {limit:g} seconds."
-            log.warning("workflow_error", extra={**facts, "error": "timeout"})
+            log.warning("workflow_error", extra={**self._timed, "error": "timeout"})
             return "timeout", "error", {"error": "TimeoutError", "message": text}
         except LangyardError as error:
-            log.warning("workflow_error", extra={**facts, "error": error.code})
+            log.warning("workflow_error", extra={**self._timed, "error": error.code})
             told = {"error": error.code, "message": error.detail}
             self._publish("error", serde.dumps(told))
             return "error", "error", told
         except Exception as error:  # user code: whatever it raises is the run's outcome, not ours
-            return self._failed(error, facts)
+            return self._failed(error)
 
-    def _failed(self, error: Exception, facts: Mapping[str, str]) -> tuple[RunStatus, str, dict[str, Any]]:
-        log.error("workflow_error", extra={**facts, "error": type(error).__name__}, exc_info=error)
+    def _failed(self, error: Exception) -> tuple[RunStatus, str, dict[str, Any]]:
+        log.error("workflow_error", extra={**self._timed, "error": type(error).__name__}, exc_info=error)
         failure = events.failure(error)
         self._publish("error", serde.dumps(shown_error(failure)))
         return "error", "error", failure
