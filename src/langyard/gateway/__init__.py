@@ -13,13 +13,14 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 
 from langyard import __version__
-from langyard.gateway import docs, errors, health, openapi, sessions, workflows
+from langyard.gateway import docs, errors, health, openapi
 from langyard.gateway.agent import assistants, items, meta, runs, states, threads
 from langyard.gateway.courtesies import Head
-from langyard.gateway.idempotency import Idempotency
 from langyard.gateway.parts import GatewaySettings, Parts
-from langyard.gateway.turns import Turns
 from langyard.gateway.wire import Limits
+from langyard.gateway.workflow import sessions, workflows
+from langyard.gateway.workflow.idempotency import Idempotency
+from langyard.gateway.workflow.turns import Turns
 from langyard.model.errors import LangyardError
 
 __all__ = ["Parts", "create"]

@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import time
-from typing import Any
+from typing import Any, Literal
 
 from fastapi import APIRouter
+from pydantic import BaseModel, Field
 from starlette.requests import Request
 from starlette.responses import Response
 
 from langyard import __version__
-from langyard.gateway.bodies import HealthAnswer, ReadyAnswer
 from langyard.gateway.parts import Parts
 from langyard.gateway.wire import answer_json
 from langyard.model.errors import LangyardError
@@ -20,6 +20,29 @@ from langyard.model.errors import LangyardError
 # A readiness answer within two seconds, whatever the database does, and at most one probe a second.
 _WAIT_S = 1.5
 _FRESH_S = 1.0
+
+
+class HealthAnswer(BaseModel):
+    """The process answers."""
+
+    status: Literal["healthy"]
+    timestamp: dt.datetime
+    version: str
+
+
+class Dependency(BaseModel):
+    """Something the server needs."""
+
+    status: Literal["healthy", "unhealthy"]
+    latency_ms: float | None = Field(description="Of the last probe that was answered.")
+
+
+class ReadyAnswer(BaseModel):
+    """Whether requests can be served."""
+
+    status: Literal["ready", "unready"]
+    dependencies: dict[str, Dependency]
+    draining: bool = Field(description="Whether the server is shutting down.")
 
 
 class Probe:

@@ -6,10 +6,8 @@ from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 from pydantic.json_schema import models_json_schema
-
-from langyard.gateway.bodies import ErrorAnswer
 
 _bodies: dict[str, type[BaseModel]] = {}  # by name, of the routes that were made
 _REF = "#/components/schemas/{model}"
@@ -37,6 +35,14 @@ id: 1795336781181-0
 event: end
 data: {"status":"success","result":{"report":"…"},"execution_time":0.1,"session_id":"report-7","run_id":"019ab3f2-…"}
 """
+
+
+class ErrorAnswer(BaseModel):
+    """Every error has this form."""
+
+    detail: str = Field(description="A sentence.", examples=["There is no session 'report-7'."])
+    code: str = Field(description="Stable; for programs.", examples=["session_not_found"])
+    incident_id: str | None = Field(None, description="What to look for in the server's log; only with a fault.")
 
 
 def body_of(model: type[BaseModel]) -> dict[str, Any]:

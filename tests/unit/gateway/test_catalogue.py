@@ -6,8 +6,8 @@ import threading
 
 import pytest
 
-from langyard.gateway import catalogue
-from langyard.gateway.catalogue import Catalogue
+from langyard.gateway.workflow import catalogue
+from langyard.gateway.workflow.catalogue import Catalogue
 from langyard.graphs import Graphs
 from langyard.model.errors import NotFound, Unavailable
 from tests.unit.gateway.graphs import Gate, graphs

@@ -16,7 +16,7 @@ from langyard.model import errors
 ROOT = Path(__file__).parents[3]
 PACKAGE = ROOT / "src" / "langyard"
 # Never over HTTP: said at start-up, or between worker and database.
-INWARD = {errors.ConfigurationError, errors.LeaseLost}
+INWARD: set[type[errors.LangyardError]] = {errors.ConfigurationError, errors.LeaseLost}
 TERMINAL = {"cli", "config", "embedded", "migrations"}
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from langyard.gateway import bodies
+from langyard.gateway.workflow import bodies
 from tests.unit.gateway.serving import Served
 
 ROOT = Path(__file__).parents[3]

@@ -8,11 +8,11 @@ from fastapi import APIRouter, Query
 from starlette.requests import Request
 from starlette.responses import Response
 
-from langyard.gateway.bodies import CreateSessionBody, SessionAnswer, SessionsAnswer, UpdateSessionBody
 from langyard.gateway.openapi import body_of, problems
 from langyard.gateway.parts import Parts
 from langyard.gateway.principal import Asking, principal_of
 from langyard.gateway.wire import Limits, answer_json, read_body
+from langyard.gateway.workflow.bodies import CreateSessionBody, SessionAnswer, SessionsAnswer, UpdateSessionBody
 from langyard.sessions import Session
 
 Limit = Annotated[int, Query(ge=1, le=1000, description="Most sessions in one answer.")]

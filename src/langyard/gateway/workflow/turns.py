@@ -13,10 +13,10 @@ from starlette.responses import Response
 from langyard import serde
 from langyard.conversations import Outcome, Turn
 from langyard.gateway.errors import FAILURE, failure_body
-from langyard.gateway.idempotency import REPLAYED, Idempotency
 from langyard.gateway.parts import Parts
 from langyard.gateway.sse import EventStream
 from langyard.gateway.wire import answer
+from langyard.gateway.workflow.idempotency import REPLAYED, Idempotency
 from langyard.model.errors import Unavailable
 from langyard.postgres.idempotency import Key
 
@@ -46,7 +46,7 @@ class Turns:
                 return await self._retold(key, stream=stream)
             try:
                 turn = await begin(key.run_id)
-            except BaseException:
+            except BaseException:  # refused or cancelled: the key stands for nothing yet
                 await self.idempotency.release(key)
                 raise
         return await self._told(turn, key, stream=stream)

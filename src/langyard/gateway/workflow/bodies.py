@@ -169,34 +169,3 @@ class SessionsAnswer(BaseModel):
 
     sessions: list[SessionAnswer]
     next_offset: int | None = Field(description="Where the next page begins; null on the last.")
-
-
-class HealthAnswer(BaseModel):
-    """The process answers."""
-
-    status: Literal["healthy"]
-    timestamp: dt.datetime
-    version: str
-
-
-class Dependency(BaseModel):
-    """Something the server needs."""
-
-    status: Literal["healthy", "unhealthy"]
-    latency_ms: float | None = Field(description="Of the last probe that was answered.")
-
-
-class ReadyAnswer(BaseModel):
-    """Whether requests can be served."""
-
-    status: Literal["ready", "unready"]
-    dependencies: dict[str, Dependency]
-    draining: bool = Field(description="Whether the server is shutting down.")
-
-
-class ErrorAnswer(BaseModel):
-    """Every error has this form."""
-
-    detail: str = Field(description="A sentence.", examples=["There is no session 'report-7'."])
-    code: str = Field(description="Stable; for programs.", examples=["session_not_found"])
-    incident_id: str | None = Field(None, description="What to look for in the server's log; only with a fault.")

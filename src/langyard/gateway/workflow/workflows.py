@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
 from uuid import UUID
 
 from fastapi import APIRouter
@@ -10,7 +10,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from langyard.conversations import Turn
-from langyard.gateway.bodies import (
+from langyard.gateway.openapi import body_of, events, idempotent, problems
+from langyard.gateway.parts import Parts
+from langyard.gateway.principal import Asking, principal_of
+from langyard.gateway.wire import Limits, answer_json, as_model, read_json
+from langyard.gateway.workflow.bodies import (
     ExecuteAnswer,
     ExecuteBody,
     ResumeBody,
@@ -19,12 +23,8 @@ from langyard.gateway.bodies import (
     WorkflowAnswer,
     WorkflowsAnswer,
 )
-from langyard.gateway.catalogue import Catalogue
-from langyard.gateway.openapi import body_of, events, idempotent, problems
-from langyard.gateway.parts import Parts
-from langyard.gateway.principal import Asking, principal_of
-from langyard.gateway.turns import Turns
-from langyard.gateway.wire import Limits, answer_json, as_model, read_json
+from langyard.gateway.workflow.catalogue import Catalogue
+from langyard.gateway.workflow.turns import Begin, Turns
 
 
 def routes(parts: Parts, turns: Turns, limits: Limits) -> APIRouter:
@@ -42,19 +42,7 @@ def routes(parts: Parts, turns: Turns, limits: Limits) -> APIRouter:
         value = await read_json(request, limits)
         body = as_model(value, ExecuteBody)
         user_id = principal_of(request, body.user_id).user_id
-
-        async def begin(run_id: UUID | None) -> Turn:
-            return await parts.conversations.start(
-                body.workflow_type,
-                body.input_data,
-                user_id=user_id,
-                session_id=body.session_id,
-                config=_config(body),
-                timeout_s=body.timeout,
-                run_id=run_id,
-            )
-
-        return await turns.answer(request, user_id, value, begin)
+        return await turns.answer(request, user_id, value, _execution(parts, body, user_id))
 
     @router.post(
         "/workflow/stream",
@@ -66,19 +54,7 @@ def routes(parts: Parts, turns: Turns, limits: Limits) -> APIRouter:
         value = await read_json(request, limits)
         body = as_model(value, StreamBody)
         user_id = principal_of(request, body.user_id).user_id
-
-        async def begin(run_id: UUID | None) -> Turn:
-            return await parts.conversations.start(
-                body.workflow_type,
-                body.input_data,
-                user_id=user_id,
-                session_id=body.session_id,
-                config=_config(body),
-                timeout_s=body.timeout,
-                run_id=run_id,
-                stream_mode=body.stream_mode,
-            )
-
+        begin = _execution(parts, body, user_id, body.stream_mode)
         return await turns.answer(request, user_id, value, begin, stream=True)
 
     @router.post(
@@ -155,5 +131,19 @@ def _reading(router: APIRouter, parts: Parts, catalogue: Catalogue) -> None:
 _RUN = ("run_id", "status", "created_at", "started_at", "finished_at", "attempt")
 
 
-def _config(body: ExecuteBody) -> dict[str, Any] | None:
-    return body.config.model_dump(exclude_none=True) if body.config is not None else None
+def _execution(parts: Parts, body: ExecuteBody, user_id: str, stream_mode: Sequence[str] = ()) -> Begin:
+    config = body.config.model_dump(exclude_none=True) if body.config is not None else None
+
+    async def begin(run_id: UUID | None) -> Turn:
+        return await parts.conversations.start(
+            body.workflow_type,
+            body.input_data,
+            user_id=user_id,
+            session_id=body.session_id,
+            config=config,
+            timeout_s=body.timeout,
+            run_id=run_id,
+            stream_mode=stream_mode,
+        )
+
+    return begin

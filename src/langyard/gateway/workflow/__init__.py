@@ -1,0 +1,1 @@
+"""The routes of workflows in sessions: what `POST /workflow/…`, `/workflows` and `/sessions` read, do and answer."""
