@@ -38,10 +38,35 @@ async def start(
     changed since `revision`.
     Raises `Unavailable` when the database is away; the run is then not stored, or stored and found by its id.
     """
+    try:
+        row = await database.fetch_one(_SQL["start"], start_params(request, worker_id, events=events))
+    except psycopg.errors.UniqueViolation:
+        # The first attempt of this very statement was committed before its connection died.
+        return await _started_before(database, request, worker_id)
+    if row is None:
+        return None
+    run = Run(
+        request.run_id, row["thread_id"], request.graph_id, row["status"], row["created_at"], request.user_id,
+        request.assistant_id, row["attempt"], row["metadata"],
+    )  # fmt: skip
+    if row["status"] != "running":
+        return Started(run, None)
+    head = None if row["fresh"] else usable_head(row)
+    claimed = ClaimedRun(
+        run_id=request.run_id, thread_id=row["thread_id"], graph_id=request.graph_id, kwargs=request.kwargs,
+        attempt=row["attempt"], fence=row["fence"], user_id=request.user_id, assistant_id=request.assistant_id,
+        metadata=row["metadata"], thread_config=row["config"], head=head,
+        fresh=row["fresh"] or (row["checkpoint_id"] is None and row["seen"] == row["revision"]),
+    )  # fmt: skip
+    return Started(run, claimed)
+
+
+def start_params(request: RunRequest, worker_id: UUID | None, *, events: bool = False) -> dict[str, Any]:
+    """What the statement `start` is given for a request."""
     graph_metadata = {"graph_id": request.graph_id}
     if request.assistant_id is not None:
         graph_metadata["assistant_id"] = str(request.assistant_id)
-    params = {
+    return {
         "run_id": request.run_id,
         "thread_id": request.thread_id,
         "session_id": request.session_id,
@@ -65,27 +90,6 @@ async def start(
         "lasting": request.lasting,
         "webhook": bool(request.kwargs.get("webhook")),
     }
-    try:
-        row = await database.fetch_one(_SQL["start"], params)
-    except psycopg.errors.UniqueViolation:
-        # The first attempt of this very statement was committed before its connection died.
-        return await _started_before(database, request, worker_id)
-    if row is None:
-        return None
-    run = Run(
-        request.run_id, row["thread_id"], request.graph_id, row["status"], row["created_at"], request.user_id,
-        request.assistant_id, row["attempt"], row["metadata"],
-    )  # fmt: skip
-    if row["status"] != "running":
-        return Started(run, None)
-    head = None if row["fresh"] else usable_head(row)
-    claimed = ClaimedRun(
-        run_id=request.run_id, thread_id=row["thread_id"], graph_id=request.graph_id, kwargs=request.kwargs,
-        attempt=row["attempt"], fence=row["fence"], user_id=request.user_id, assistant_id=request.assistant_id,
-        metadata=row["metadata"], thread_config=row["config"], head=head,
-        fresh=row["fresh"] or (row["checkpoint_id"] is None and row["seen"] == row["revision"]),
-    )  # fmt: skip
-    return Started(run, claimed)
 
 
 async def _started_before(database: Database, request: RunRequest, worker_id: UUID | None) -> Started | None:
