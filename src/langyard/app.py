@@ -9,6 +9,7 @@ from types import TracebackType
 from langyard.assistants import Assistants
 from langyard.config import Project, Settings, StoreSection, store_section
 from langyard.conversations import Conversations
+from langyard.crons import Crons
 from langyard.graphs import Graphs
 from langyard.graphs.embeddings import load_embeddings
 from langyard.invocations import Invocations
@@ -94,6 +95,7 @@ class App:
         self.writer.start()
         self.threads = Threads(self.database, self.writer)
         self.states = States(self.database, self.writer, self.threads, self.assistants, self.graphs)
+        self.crons = Crons(self.database, self.assistants)
         self.items = Items(
             self.database,
             self._open_store(self.database),
@@ -111,6 +113,7 @@ class App:
         self._chores.append(asyncio.create_task(self._sweep_sessions(), name="langyard session sweep"))
         self._chores.append(asyncio.create_task(self._sweep_threads(), name="langyard thread sweep"))
         self._chores.append(asyncio.create_task(self._sweep_items(), name="langyard store sweep"))
+        self._chores.append(asyncio.create_task(self.crons.watch(), name="langyard crons"))
 
     def _open_store(self, database: Database) -> Store:
         return open_store(database, self._store)

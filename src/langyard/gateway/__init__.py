@@ -14,7 +14,7 @@ from starlette.middleware.cors import CORSMiddleware
 
 from langyard import __version__
 from langyard.gateway import docs, errors, health, openapi
-from langyard.gateway.agent import assistants, items, meta, runs, states, threads
+from langyard.gateway.agent import assistants, crons, items, meta, runs, states, threads
 from langyard.gateway.courtesies import Head
 from langyard.gateway.parts import GatewaySettings, Parts
 from langyard.gateway.wire import Limits
@@ -78,6 +78,7 @@ def create(parts: Parts) -> FastAPI:
         states.routes(parts, limits),
         runs.routes(parts, limits),
         items.routes(parts, limits),
+        crons.routes(parts, limits),
         meta.routes(parts),
         health.routes(parts),
         docs.routes(),

@@ -6,6 +6,7 @@ from typing import Protocol
 
 from langyard.assistants import Assistants
 from langyard.conversations import Conversations
+from langyard.crons import Crons
 from langyard.graphs import Graphs
 from langyard.invocations import Invocations
 from langyard.items import Items
@@ -67,6 +68,7 @@ class Parts(Protocol):
     database: Database
     sessions: Sessions
     items: Items
+    crons: Crons
     conversations: Conversations
     draining: bool
 
