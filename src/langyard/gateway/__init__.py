@@ -14,7 +14,9 @@ from starlette.middleware.cors import CORSMiddleware
 
 from langyard import __version__
 from langyard.gateway import docs, errors, health, openapi
-from langyard.gateway.agent import assistants, crons, items, meta, runs, states, threads
+from langyard.gateway.agent import assistants, crons, items, meta
+from langyard.gateway.agent.runs import making as runs
+from langyard.gateway.agent.threads import states, threads
 from langyard.gateway.courtesies import Head
 from langyard.gateway.parts import GatewaySettings, Parts
 from langyard.gateway.wire import Limits

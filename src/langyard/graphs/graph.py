@@ -59,7 +59,7 @@ class Graph:
 
     @property
     def output(self) -> frozenset[str] | None:
-        """The fields of the state that the graph gives out; None for all, and for a factory, which may say otherwise."""
+        """The fields of the state that the graph gives out; None: all, or only a factory could say."""
         graph = self._compiled
         if graph is None or isinstance(graph.output_channels, str) or graph.output_channels == graph.stream_channels:
             return None

@@ -1,1 +1,1 @@
-"""The only room that speaks SQL: pool, embedded server, migrations, one SQL file per noun. Everything above calls it."""
+"""The only room that speaks SQL: pool, embedded server, migrations, an SQL file per noun. Everything above calls it."""

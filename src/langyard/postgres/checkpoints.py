@@ -218,7 +218,7 @@ def usable_head(row: Row) -> Row | None:
 
 
 def _is_inline(value: object) -> bool:
-    """Whether the value stands in the checkpoint's own JSON, as in the official saver, where JSON can carry it whole."""
+    """Whether the value stands in the checkpoint's own JSON, as in the official saver, where JSON carries it whole."""
     if value is None or type(value) is bool:
         return True
     if type(value) is str:

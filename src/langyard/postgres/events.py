@@ -1,4 +1,4 @@
-"""The event log: what runs streamed, for readers in other processes and for those who come back. Written by the writer."""
+"""The event log: what runs streamed, for readers elsewhere and for those who come back. Written by the writer."""
 
 from __future__ import annotations
 

@@ -45,7 +45,7 @@ def test_headers_that_belong_to_a_status():
     assert of_family(UnsupportedMedia("x")).status_code == 415
 
 
-@pytest.mark.parametrize("family", sorted(INWARD, key=lambda family: family.__name__))
+@pytest.mark.parametrize("family", sorted(INWARD, key=str))
 def test_what_is_not_meant_for_clients_is_an_incident(family: type[errors.LangyardError]):
     answer = of_family(family("the password is hunter2"))
     assert answer.status_code == 500

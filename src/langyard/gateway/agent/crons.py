@@ -15,7 +15,7 @@ from starlette.responses import Response
 from langyard.crons import Cron, Search
 from langyard.gateway.agent.bodies import Json, Limit, Offset, SortOrder
 from langyard.gateway.agent.reading import answer_with, body_id, chosen, page, path_id, read
-from langyard.gateway.agent.run_bodies import RunBody, invocation
+from langyard.gateway.agent.runs.bodies import RunBody, invocation
 from langyard.gateway.openapi import body_of, problems
 from langyard.gateway.parts import Parts
 from langyard.gateway.wire import Limits, answer_json, as_model

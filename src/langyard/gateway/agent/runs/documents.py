@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from langyard.gateway.agent.run_bodies import RunBody
+from langyard.gateway.agent.runs.bodies import RunBody
 
 _ANY: dict[str, Any] = {"type": "object", "additionalProperties": True}
 _RUN_SCHEMA: dict[str, Any] = {

@@ -14,7 +14,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from langyard import serde
-from langyard.gateway.agent.run_shapes import NOT_FOUND
+from langyard.gateway.agent.runs.shapes import NOT_FOUND
 from langyard.gateway.sse import HEADERS, HEARTBEAT, frame
 from langyard.model.events import Event
 from langyard.model.runs import RunEnd

@@ -10,12 +10,12 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from langyard.gateway.agent import run_reading
 from langyard.gateway.agent.reading import answer_with
-from langyard.gateway.agent.run_bodies import RunBody, invocation
-from langyard.gateway.agent.run_documents import RUN, RUNS, WAITED, asks, asks_many
-from langyard.gateway.agent.run_shapes import invoked_json, outcome_json, path_of
-from langyard.gateway.agent.streams import Gone, RunStream, Waited
+from langyard.gateway.agent.runs import reading
+from langyard.gateway.agent.runs.bodies import RunBody, invocation
+from langyard.gateway.agent.runs.documents import RUN, RUNS, WAITED, asks, asks_many
+from langyard.gateway.agent.runs.shapes import invoked_json, outcome_json, path_of
+from langyard.gateway.agent.runs.streams import Gone, RunStream, Waited
 from langyard.gateway.openapi import events, problems
 from langyard.gateway.parts import Parts
 from langyard.gateway.wire import Limits, as_model, read_json
@@ -153,7 +153,7 @@ def routes(parts: Parts, limits: Limits) -> APIRouter:
         """Run many in the background."""
         return await making.batch(request)
 
-    run_reading.add(router, parts, limits)
+    reading.add(router, parts, limits)
     return router
 
 

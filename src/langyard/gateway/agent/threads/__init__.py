@@ -1,0 +1,1 @@
+"""The routes of threads and of their state (contract A.3)."""
