@@ -70,7 +70,7 @@ def run(page: Page, folder: Path) -> None:
         name: value for name, value in os.environ.items() if name not in ("DATABASE_URL", "POSTGRES_URI", "REDIS_URL")
     }
     subprocess.run(
-        [sys.executable, "-c", program], cwd=folder, env=environ, check=True, timeout=110, stdin=subprocess.DEVNULL
+        [sys.executable, "-c", program], cwd=folder, env=environ, check=True, timeout=240, stdin=subprocess.DEVNULL
     )
 
 
@@ -80,7 +80,7 @@ def test_the_documentation_keeps(rule):
     assert not faults, "\n".join(faults)
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)
 def test_the_samples_run(tmp_path):
     for number, page in enumerate(pages(ROOT)):
         (folder := tmp_path / str(number)).mkdir()

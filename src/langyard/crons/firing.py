@@ -61,7 +61,7 @@ def request_for(row: Mapping[str, Any], assistant: Assistant) -> RunRequest:
     config = dict(request.kwargs.get("config") or {})
     config["configurable"] = {**(config.get("configurable") or {}), "cron_id": cron_id}
     context = {**(request.kwargs.get("context") or {}), "cron_id": cron_id}
-    return replace(request, kwargs={**request.kwargs, "config": config, "context": context})
+    return replace(request, kwargs={**request.kwargs, "config": config, "context": context}, awaited=False)
 
 
 def _assistant_of(row: Row) -> Assistant:

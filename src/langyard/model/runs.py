@@ -22,7 +22,7 @@ class RunRequest:
     Exactly one of `thread_id` and `session_id` says where; with `may_create` a missing thread is made. With `revision`
     the run is made only if the thread has not changed since it had that one. `inherited` is metadata that the thread's
     and the run's own go over. A `temporary` run goes with its thread once it has ended, at once unless it is `lasting`:
-    somebody will come for its end.
+    somebody will come for its end. `awaited`: whoever starts it waits for its end, whichever process brings it.
     """
 
     run_id: UUID
@@ -42,6 +42,7 @@ class RunRequest:
     priority: int = 0
     temporary: bool = False
     lasting: bool = False
+    awaited: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -88,6 +88,7 @@ def start_params(request: RunRequest, worker_id: UUID | None, *, events: bool = 
         "revision": request.revision,
         "temporary": request.temporary,
         "lasting": request.lasting,
+        "awaited": request.awaited,
         "webhook": bool(request.kwargs.get("webhook")),
     }
 

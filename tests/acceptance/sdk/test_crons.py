@@ -179,7 +179,7 @@ async def test_a_cron_fires_within_a_second_of_its_slot_on_a_thread_that_is_kept
 
 
 async def test_i40_a_cron_without_a_thread_leaves_none_behind(cron_agents: Agents, database: str):
-    made: Any = await cron_agents.sdk.crons.create("adding", schedule="* * * * * *")
+    made: Any = await cron_agents.sdk.crons.create("adding", schedule="* * * * * *", input={"x": 1})
     http = cron_agents.served.http
     # It is deleted as soon as it has fired, which it tells nobody; a run of a later slot may be under way.
     async with asyncio.timeout(15):
@@ -195,7 +195,7 @@ async def test_i40_crons_of_a_thread_go_on_with_it_and_are_gone_with_it(cron_age
     sdk = cron_agents.sdk
     thread = await sdk.threads.create()
     made: Any = await sdk.crons.create_for_thread(
-        thread["thread_id"], "adding", schedule="* * * * * *", multitask_strategy="enqueue"
+        thread["thread_id"], "adding", schedule="* * * * * *", input={"x": 1}, multitask_strategy="enqueue"
     )
     assert (made["thread_id"], made["on_run_completed"]) == (thread["thread_id"], None)
     async with asyncio.timeout(20):

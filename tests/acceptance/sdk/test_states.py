@@ -102,6 +102,9 @@ async def test_i19_an_update_is_refused_while_runs_are_open_and_without_a_graph_
     )
     await agents.start("gate", bare, {"input": {}})
     await agents.served.gate.reached()
+    async with asyncio.timeout(20):
+        while not (await threads.get_state(bare))["next"]:  # noqa: ASYNC110 - committed a moment after the node began
+            await asyncio.sleep(0.01)
     assert (await threads.get_state(bare))["next"] == ["gate"]
     with pytest.raises(ConflictError) as busy:
         await threads.update_state(bare, {"x": 1})
@@ -196,7 +199,7 @@ async def test_a_factorys_thread_is_read_and_changed_with_its_assistants_configu
 async def test_a_thread_is_imported_whole_or_not_at_all(agents: Agents):
     threads = agents.sdk.threads
     steps = [
-        {"updates": [{"values": {"x": 1}, "as_node": "__input__"}]},
+        {"updates": [{"values": {"x": 1}, "as_node": "__start__"}]},
         {"updates": [{"values": {"log": ["a"]}, "as_node": "a"}]},
     ]
     made = await threads.create(graph_id="branching", supersteps=steps)
@@ -226,7 +229,7 @@ async def test_a_run_that_starts_amid_an_update_builds_on_it(agents: Agents):
         assert update is not None
         starting = asyncio.create_task(agents.run("echo", wanted))
         waiting = (
-            "select 1 as n from pg_stat_activity where wait_event_type = 'Lock' and query like '%%langyard.runs%%'"
+            "select 1 as n from pg_stat_activity where wait_event_type = 'Lock' and query like '%%langyard.sessions%%'"
         )
         while not await agents.app.database.fetch(waiting):
             assert not starting.done()

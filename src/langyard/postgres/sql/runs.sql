@@ -39,7 +39,7 @@ with session as (
         claimed::int, claimed::int, case when claimed then %(worker_id)s::uuid end,
         -- A delayed run queues where it begins, not where it was asked for: it must not hold up those before it.
         now() + delay, now() + delay, case when claimed then now() end,
-        %(lasting)s or not claimed, %(events)s and not claimed, %(temporary)s, case when %(webhook)s then now() end
+        %(lasting)s or (%(awaited)s and not claimed), %(events)s and not claimed, %(temporary)s, case when %(webhook)s then now() end
     from thread, lateral (
         select thread.open_runs = 1 and %(worker_id)s::uuid is not null and %(after_s)s::float8 <= 0 as claimed,
             make_interval(secs => %(after_s)s::float8) as delay
