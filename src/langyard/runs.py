@@ -13,9 +13,9 @@ from uuid import UUID
 from langyard.model.errors import LangyardError, NotFound, Unavailable
 from langyard.model.events import Event
 from langyard.model.runs import ClaimedRun, Run, RunEnd, RunRequest
-from langyard.postgres import events as log_rows
 from langyard.postgres import runs as rows
 from langyard.postgres.database import Database
+from langyard.postgres.rows import events as log_rows
 from langyard.streams import LocalBus, RemoteEvents, Subscription
 
 log = logging.getLogger(__name__)
@@ -148,8 +148,7 @@ class Runs:
             return None
         if started.run.status == "pending":
             self._slots.wake()
-            if events:
-                self._remote.follow(request.run_id, 0)
+            self._remote.follow(request.run_id, 0) if events else self._remote.expect(request.run_id)
         return StartedRun(started.run, reader)
 
     async def get(self, run_id: UUID) -> Run:
@@ -163,6 +162,7 @@ class Runs:
         """The end of a run, whichever process runs it. Raises `NotFound`."""
         with self._bus.subscribe(run_id, events=False) as reader:
             if not self._slots.holds(run_id):
+                self._remote.expect(run_id)
                 await rows.watch(self._database, run_id, events=False)
             found = await rows.outcome(self._database, run_id)
             if found is None:
@@ -212,14 +212,19 @@ class Runs:
         elif kind in ("cancel", "follow"):
             self._slots.look()
         elif kind in ("end", "events"):
-            run_id = UUID(text)
+            named, _, seq = text.partition(" ")
+            run_id = UUID(named)
             if self._bus.waits(run_id) and not self._slots.holds(run_id):
-                self._tell(self._publish_end(run_id) if kind == "end" else self._remote.pull(run_id))
+                if kind == "end":
+                    self._tell(self._publish_end(run_id))
+                elif self._remote.seen(run_id) < int(seq):
+                    self._tell(self._remote.pull(run_id, int(seq)))
 
     def on_gap(self) -> None:
         """Notifications may have been missed: look at everything."""
         self._slots.wake()
         self._slots.look()
+        self._tell(self._remote.catch_up())
 
     def _tell(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.create_task(self._told(work))

@@ -68,7 +68,8 @@ class ClaimedRun:
     """A run this process holds the lease on, with what it needs to begin.
 
     `head` is the driver's row of the thread's latest checkpoint if it came along; `fresh` says the thread has none,
-    `followed` that another process reads its events. `thread_config` is what earlier runs left to this one.
+    `followed` that another process reads its events,
+    `watched` that one waits for its end. `thread_config` is what earlier runs left to this one.
     """
 
     run_id: UUID
@@ -82,6 +83,7 @@ class ClaimedRun:
     metadata: Mapping[str, Any] = field(default_factory=dict)
     thread_config: Mapping[str, Any] = field(default_factory=dict)
     followed: bool = False
+    watched: bool = False
     fresh: bool = False
     head: Mapping[str, Any] | None = None
 

@@ -205,4 +205,5 @@ def _claimed(row: Row) -> ClaimedRun:
         run_id=row["run_id"], thread_id=row["thread_id"], graph_id=row["graph_id"], kwargs=row["kwargs"],
         attempt=row["attempt"], fence=row["fence"], user_id=row["user_id"], assistant_id=row["assistant_id"],
         metadata=row["metadata"], thread_config=row.get("config") or {}, followed=row["followed"],
+        watched=row["watched"],
     )  # fmt: skip

@@ -80,7 +80,7 @@ class Batch:
     rewrites: dict[tuple[str, str, str, str, int], tuple[int, str, str, str, bytes]] = field(default_factory=dict)
     events: dict[tuple[UUID, int], tuple[int, UUID, str, bytes]] = field(default_factory=dict)
     finishes: dict[UUID, tuple[int, Finish]] = field(default_factory=dict)
-    followed: set[UUID] = field(default_factory=set)
+    followed: dict[UUID, int] = field(default_factory=dict)
     size: int = 0
     refused: Exception | None = None
 
@@ -131,6 +131,7 @@ class Batch:
             "e_event": Texts(r[4] for r in e),
             "e_data": Blobs(r[5] for r in e),
             "followed": Uuids(self.followed),
+            "followed_seqs": Ints(self.followed.values()),
             "f_run": Uuids(run_id for run_id, _, _ in ends),
             "f_lease": Ints(lease for _, lease, _ in ends),
             "f_status": Texts(end.status for _, _, end in ends),
@@ -278,6 +279,8 @@ class Writer:
             part = Batch(batch.done, leases={} if lease is None else {lease: number})
             for kind in _KINDS:
                 setattr(part, kind, {key: row for key, row in getattr(batch, kind).items() if row[0] == number})
+            if lease is not None and (seq := batch.followed.get(lease.run_id)) is not None:
+                part.followed[lease.run_id] = seq
             await self._send(part)
             batch.refused = batch.refused or (part.refused if lease is None else None)
 

@@ -6,6 +6,8 @@ The worker publishes; the gateway subscribes before the run is inserted, so that
 from __future__ import annotations
 
 from langyard.streams.local import LocalBus, Subscription
-from langyard.streams.remote import RemoteEvents
+from langyard.streams.outlet import Outlet
+from langyard.streams.port import Ended, NoRelay, Part, Relay
+from langyard.streams.postgres import RemoteEvents
 
-__all__ = ["LocalBus", "RemoteEvents", "Subscription"]
+__all__ = ["Ended", "LocalBus", "NoRelay", "Outlet", "Part", "Relay", "RemoteEvents", "Subscription"]

@@ -20,13 +20,12 @@ from langyard import serde
 from langyard.graphs import Graphs
 from langyard.model.configs import inherited
 from langyard.model.errors import LangyardError, LeaseLost
-from langyard.model.events import Event, Sequence
 from langyard.model.runs import ClaimedRun, RunEnd, RunStatus, shown_error
 from langyard.postgres import runs as rows
 from langyard.postgres.checkpoints import Checkpointer, Scope
 from langyard.postgres.database import Database
 from langyard.postgres.writer import Finish, Lease, Writer
-from langyard.streams import LocalBus
+from langyard.streams import LocalBus, Outlet, Relay
 from langyard.worker import events
 from langyard.worker.invocation import config_of, context_of, input_of, parts
 from langyard.worker.messages import Messages
@@ -45,6 +44,7 @@ class Means:
     store: BaseStore | None
     timeout_s: float
     recursion_limit: int | None
+    relay: Relay | None = None
 
 
 @dataclass(slots=True)
@@ -61,7 +61,6 @@ class Execution:
     def __init__(self, claimed: ClaimedRun, means: Means) -> None:
         self.claimed = claimed
         self.stop: Stop | None = None
-        self.followed = claimed.followed
         self._means = means
         self._task: asyncio.Task[None] | None = None
         self._began = time.perf_counter()
@@ -69,7 +68,6 @@ class Execution:
             "workflow_type": claimed.graph_id, "run_id": str(claimed.run_id), "thread_id": str(claimed.thread_id),
             **({"session_id": claimed.metadata["session_id"]} if "session_id" in claimed.metadata else {}),
         }  # fmt: skip
-        self._sequence = Sequence()
         self._last: Any = None
         self._seen_state = False
         self._interrupted = False
@@ -80,6 +78,10 @@ class Execution:
         if "events" in asked:
             self._modes.add("events")
         self.lease = Lease(claimed.run_id, claimed.thread_id, claimed.fence, on_lost=self._on_lost)
+        self.outlet = Outlet(
+            self.lease, means.bus, means.writer, means.relay,
+            followed=claimed.followed, watched=claimed.watched, kept=bool(claimed.kwargs.get("stream_resumable")),
+        )  # fmt: skip
         fresh = claimed.fresh and claimed.attempt == 1
         self._scope = Scope(
             lease=self.lease,
@@ -131,7 +133,7 @@ class Execution:
             log.warning("the lease is lost: another worker has taken the run over", extra=self._facts)
             return
         log.info("workflow_complete", extra={**self._timed, "status": status})
-        self._means.bus.finish(finished)
+        self.outlet.finish(finished)
 
     async def _execute(self) -> tuple[RunStatus, str, dict[str, Any] | None] | None:
         """Stream the graph. Returns run status, thread status and error; None when the run is no longer ours to end."""
@@ -153,7 +155,7 @@ class Execution:
         except LangyardError as error:
             log.warning("workflow_error", extra={**self._timed, "error": error.code})
             told = {"error": error.code, "message": error.detail}
-            self._publish("error", serde.dumps(told))
+            self.outlet.publish("error", serde.dumps(told))
             return "error", "error", told
         except Exception as error:  # user code: whatever it raises is the run's outcome, not ours
             return self._failed(error)
@@ -161,7 +163,7 @@ class Execution:
     def _failed(self, error: Exception) -> tuple[RunStatus, str, dict[str, Any]]:
         log.error("workflow_error", extra={**self._timed, "error": type(error).__name__}, exc_info=error)
         failure = events.failure(error)
-        self._publish("error", serde.dumps(shown_error(failure)))
+        self.outlet.publish("error", serde.dumps(shown_error(failure)))
         return "error", "error", failure
 
     async def _stopped(self) -> tuple[RunStatus, str, dict[str, Any] | None] | None:
@@ -187,7 +189,7 @@ class Execution:
         claimed, means = self.claimed, self._means
         error = {"error": "UserRollback", "message": stop.reason}
         await rows.roll_back(means.database, claimed.run_id, claimed.fence, serde.dumps(error))
-        means.bus.finish(RunEnd(claimed.run_id, claimed.thread_id, "interrupted", error=error))
+        self.outlet.finish(RunEnd(claimed.run_id, claimed.thread_id, "interrupted", error=error))
 
     async def _stream(self) -> bool:
         """Run the graph to its end; True when the thread waits for somebody (an interrupt or a breakpoint)."""
@@ -201,7 +203,7 @@ class Execution:
             "interrupt_after": kwargs.get("interrupt_after"),
             "durability": kwargs.get("durability") or "async" if saver is not None else None,
         }
-        self._publish("metadata", serde.dumps({"run_id": str(claimed.run_id), "attempt": claimed.attempt}))
+        self.outlet.publish("metadata", serde.dumps({"run_id": str(claimed.run_id), "attempt": claimed.attempt}))
         graph = means.graphs.get(claimed.graph_id)
         async with graph.open(
             config,
@@ -229,10 +231,10 @@ class Execution:
             return
         if mode == "messages" and self._messages is not None:
             for name, data in self._messages.take(*chunk):
-                if self._wanted:
-                    self._publish(name, serde.dumps(data))
-        elif self._wanted:
-            self._publish(*events.encode(mode, namespace, chunk))
+                if self.outlet.wanted:
+                    self.outlet.publish(name, serde.dumps(data))
+        elif self.outlet.wanted:
+            self.outlet.publish(*events.encode(mode, namespace, chunk))
 
     async def _settle(
         self, pregel: Pregel[Any, Any, Any, Any], config: RunnableConfig, saver: Checkpointer | None
@@ -281,14 +283,11 @@ class Execution:
             config=self._left_config(),
             temporary=bool(claimed.kwargs.get("temporary")),
         )
-        last = Event(self._sequence.next(), "end", serde.dumps({"run_id": str(claimed.run_id), "status": status}))
-        if self._stored:
-            self._store(last)
+        last = self.outlet.close("end", serde.dumps({"run_id": str(claimed.run_id), "status": status}))
         batch = self._means.writer.batch(len(values or b""))
         batch.finishes[claimed.run_id] = (batch.index(self.lease), end)
         await self._means.writer.commit(self.lease)
-        # Only now: who sees the end may rely on what the database says.
-        self._means.bus.publish(claimed.run_id, last)
+        self.outlet.announce(last)
         flat = tuple(entry for entries in waiting.values() for entry in entries)
         return RunEnd(claimed.run_id, claimed.thread_id, status, values, flat, error, thread_status == "interrupted")
 
@@ -299,31 +298,3 @@ class Execution:
         before = self.claimed.thread_config
         after = inherited(before, self.claimed.kwargs.get("config") or {})
         return serde.dumps(after) if {"configurable": {}, **before} != after else None
-
-    @property
-    def _wanted(self) -> bool:
-        """Whether anybody reads or will read the events: if not, they need not even be encoded."""
-        return self._stored or self._means.bus.wanted(self.claimed.run_id)
-
-    @property
-    def _stored(self) -> bool:
-        """Whether events go into the log: for readers elsewhere, or for those who will come back."""
-        return self.followed or bool(self.claimed.kwargs.get("stream_resumable"))
-
-    def _publish(self, name: str, data: bytes) -> None:
-        wanted = self._means.bus.wanted(self.claimed.run_id)
-        if not (wanted or self._stored):
-            return
-        event = Event(self._sequence.next(), name, data)
-        if self._stored:
-            self._store(event)
-        if wanted:
-            self._means.bus.publish(self.claimed.run_id, event)
-
-    def _store(self, event: Event) -> None:
-        claimed = self.claimed
-        batch = self._means.writer.batch(len(event.data))
-        row = (batch.index(self.lease), claimed.thread_id, event.name, event.data)
-        batch.events[claimed.run_id, event.seq] = row
-        if self.followed:
-            batch.followed.add(claimed.run_id)

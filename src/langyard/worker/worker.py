@@ -306,7 +306,7 @@ class Worker:
                 if execution is None or execution.claimed.fence != row["fence"]:
                     continue
                 if row["followed"]:
-                    execution.followed = True
+                    execution.outlet.followed = True
                 if row["cancel_action"] is not None:
                     execution.cancel(_stop(row["cancel_action"], row["cancel_reason"] or ""))
         for run in await rows.strays(self._database, self.worker_id, list(held)):

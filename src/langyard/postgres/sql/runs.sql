@@ -90,7 +90,7 @@ update langyard.runs r set
 from candidate, langyard.threads t
 where r.run_id = candidate.run_id and r.status = 'pending' and t.thread_id = r.thread_id
 returning r.run_id, r.thread_id, r.assistant_id, r.graph_id, r.user_id, r.kwargs, r.metadata, r.attempt, r.fence,
-    r.followed, r.multitask_strategy, r.created_at, t.config;
+    r.followed, r.watched, r.multitask_strategy, r.created_at, t.config;
 
 -- name: get
 select r.* from langyard.runs r where r.run_id = %(run_id)s;

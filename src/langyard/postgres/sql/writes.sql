@@ -84,4 +84,5 @@ select
     (select array_agg(lease) from held) as held,
     (select array_agg(run_id) from freed where open_runs > 0) as queued,
     (select count(pg_notify('langyard', 'end ' || run_id)) from finished where watched) as ends_told,
-    (select count(pg_notify('langyard', 'events ' || run_id)) from unnest(%(followed)s) as f(run_id)) as events_told;
+    (select count(pg_notify('langyard', 'events ' || run_id || ' ' || seq))
+        from unnest(%(followed)s, %(followed_seqs)s) as f(run_id, seq)) as events_told;

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from uuid import UUID
 
 from langyard.model.events import Event
+from langyard.postgres.arrays import Ints, Uuids
 from langyard.postgres.database import Database
 from langyard.postgres.queries import load
 
@@ -22,6 +24,12 @@ async def last(database: Database, run_id: UUID) -> int:
     """The highest number stored for the run, 0 if there is none."""
     row = await database.fetch_one(_SQL["last"], {"run_id": run_id})
     return row["seq"] if row else 0
+
+
+async def behind(database: Database, seen: Mapping[UUID, int]) -> list[UUID]:
+    """Those of the runs that have events above the number named with each."""
+    rows = await database.fetch(_SQL["behind"], {"run_ids": Uuids(seen), "seen": Ints(seen.values())})
+    return [row["run_id"] for row in rows]
 
 
 async def sweep(database: Database, *, retention_s: float, limit: int = 5000) -> int:
