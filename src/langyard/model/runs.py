@@ -12,6 +12,9 @@ RunStatus = Literal["pending", "running", "success", "error", "timeout", "interr
 MultitaskStrategy = Literal["reject", "enqueue", "interrupt", "rollback"]
 Durability = Literal["sync", "async", "exit"]
 
+# The least number goes first.
+PRIORITIES = range(-5, 6)
+
 ENDED: frozenset[str] = frozenset({"success", "error", "timeout", "interrupted"})
 
 
@@ -23,6 +26,8 @@ class RunRequest:
     the run is made only if the thread has not changed since it had that one. `inherited` is metadata that the thread's
     and the run's own go over. A `temporary` run goes with its thread once it has ended, at once unless it is `lasting`:
     somebody will come for its end. `awaited`: whoever starts it waits for its end, whichever process brings it.
+    `priority` is one of PRIORITIES. Runs of a `fairness_group` share their turns in the queue; without one, those of a
+    user do, else those of an assistant, else those of a graph.
     """
 
     run_id: UUID
@@ -40,9 +45,18 @@ class RunRequest:
     revision: int | None = None
     after_s: float = 0.0
     priority: int = 0
+    fairness_group: str | None = None
     temporary: bool = False
     lasting: bool = False
     awaited: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Caps:
+    """How many runs may run at once over all workers: of a graph by its name, and of any one user."""
+
+    graphs: Mapping[str, int] = field(default_factory=dict)
+    user: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

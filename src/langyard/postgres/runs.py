@@ -10,13 +10,15 @@ from uuid import UUID
 import psycopg
 
 from langyard import serde
-from langyard.model.runs import ClaimedRun, Run, RunEnd, RunRequest
+from langyard.model.runs import Caps, ClaimedRun, Run, RunEnd, RunRequest
 from langyard.postgres.arrays import Ints, Uuids
 from langyard.postgres.checkpoints import usable_head
 from langyard.postgres.database import Database, Row
 from langyard.postgres.queries import load
 
 _SQL = load("runs")
+_CLAIM = _SQL["claim"].format(candidates=_SQL["candidates"])
+_CLAIM_WITHIN_CAPS = _SQL["claim"].format(candidates=_SQL["candidates_within_caps"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,9 +30,9 @@ class Started:
 
 
 async def start(
-    database: Database, request: RunRequest, worker_id: UUID | None, *, events: bool = False
+    database: Database, request: RunRequest, worker_id: UUID | None, *, events: bool = False, caps: Caps | None = None
 ) -> Started | None:
-    """Insert a run, claiming it for `worker_id` if nothing else is open on its thread.
+    """Insert a run, claiming it for `worker_id` if nothing else is open on its thread and the caps leave room.
 
     With `events` a worker elsewhere that gets it will store what it streams.
 
@@ -39,7 +41,7 @@ async def start(
     Raises `Unavailable` when the database is away; the run is then not stored, or stored and found by its id.
     """
     try:
-        row = await database.fetch_one(_SQL["start"], start_params(request, worker_id, events=events))
+        row = await database.fetch_one(_SQL["start"], start_params(request, worker_id, events=events, caps=caps))
     except psycopg.errors.UniqueViolation:
         # The first attempt of this very statement was committed before its connection died.
         return await _started_before(database, request, worker_id)
@@ -61,7 +63,9 @@ async def start(
     return Started(run, claimed)
 
 
-def start_params(request: RunRequest, worker_id: UUID | None, *, events: bool = False) -> dict[str, Any]:
+def start_params(
+    request: RunRequest, worker_id: UUID | None, *, events: bool = False, caps: Caps | None = None
+) -> dict[str, Any]:
     """What the statement `start` is given for a request."""
     graph_metadata = {"graph_id": request.graph_id}
     if request.assistant_id is not None:
@@ -80,6 +84,9 @@ def start_params(request: RunRequest, worker_id: UUID | None, *, events: bool = 
         "graph_metadata": serde.dumps(graph_metadata).decode(),
         "multitask_strategy": request.multitask_strategy,
         "priority": request.priority,
+        "fairness_group": request.fairness_group,
+        "graph_cap": caps.graphs.get(request.graph_id) if caps is not None else None,
+        "user_cap": caps.user if caps is not None else None,
         "worker_id": worker_id,
         "after_s": request.after_s,
         "may_create": request.may_create,
@@ -101,15 +108,34 @@ async def _started_before(database: Database, request: RunRequest, worker_id: UU
     return Started(_run(row), _claimed(row) if ours else None)
 
 
-async def claim(database: Database, worker_id: UUID, graphs: Sequence[str], slots: int) -> list[ClaimedRun]:
-    """Up to `slots` pending runs of these graphs, now this worker's."""
-    params = {"worker_id": worker_id, "graphs": list(graphs), "slots": slots}
+async def claim(
+    database: Database, worker_id: UUID, graphs: Sequence[str], slots: int, caps: Caps | None = None
+) -> list[ClaimedRun]:
+    """Up to `slots` pending runs of these graphs, now this worker's, as many as the caps leave room for."""
+    params: dict[str, Any] = {"worker_id": worker_id, "graphs": list(graphs), "slots": slots}
+    if caps is not None:
+        params |= {"caps": [caps.graphs.get(graph) for graph in graphs], "user_cap": caps.user}
     try:
-        rows = await database.fetch(_SQL["claim"], params)
+        rows = await database.fetch(_CLAIM if caps is None else _CLAIM_WITHIN_CAPS, params)
     except psycopg.errors.UniqueViolation:
         # Somebody else began a run on one of these threads in the meantime; the next call sees it.
         return []
     return [_claimed(row) for row in rows]
+
+
+async def let_in(database: Database) -> int:
+    """Put delayed runs that are due into the queue; how many there were."""
+    return len(await database.fetch(_SQL["let_in"]))
+
+
+async def heal(database: Database, after: UUID | None, *, limit: int = 1000) -> tuple[int, UUID | None]:
+    """Let in what waits on its thread for nobody, on up to `limit` threads past `after`.
+
+    Returns how many runs those were and where to go on, None when all threads were seen.
+    """
+    row = await database.fetch_one(_SQL["heal"], {"after": after, "limit": limit})
+    assert row is not None
+    return row["healed"], row["last"] if row["looked"] == limit else None
 
 
 async def strays(database: Database, worker_id: UUID, held: Sequence[UUID]) -> list[ClaimedRun]:

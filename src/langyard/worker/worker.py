@@ -10,6 +10,7 @@ import logging
 import os
 import socket
 import threading
+import time
 from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -23,7 +24,7 @@ from langgraph.store.base import BaseStore
 from langyard import __version__
 from langyard.graphs import Graphs
 from langyard.model.errors import LangyardError
-from langyard.model.runs import ClaimedRun
+from langyard.model.runs import Caps, ClaimedRun
 from langyard.postgres import runs as rows
 from langyard.postgres.database import Database
 from langyard.postgres.workers import Heartbeat, bury
@@ -55,6 +56,7 @@ class Options:
     run_timeout_s: float = 86400.0
     max_attempts: int = 3
     recursion_limit: int | None = None
+    caps: Caps | None = None
 
 
 class Worker:
@@ -76,6 +78,8 @@ class Worker:
         self._lock = threading.Lock()
         self._free = options.slots
         self._open = False
+        # Somebody was left without a slot: who comes now must not overtake.
+        self._crowded = False
         self._executions: dict[UUID, Execution] = {}
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -101,7 +105,9 @@ class Worker:
     def reserve(self) -> UUID | None:
         """A slot for a run that is about to be inserted."""
         with self._lock:
-            if not self._open or self._free <= 0 or self._keeper.overdue:
+            if self._free <= 0:
+                self._crowded = True
+            if not self._open or self._crowded or self._keeper.overdue:
                 return None
             self._free -= 1
             return self.worker_id
@@ -240,7 +246,7 @@ class Worker:
         with self._lock:
             self._free += 1
             none_before = self._free == 1
-        if none_before:
+        if none_before or self._crowded or self._options.caps is not None:
             self._wake.set()
 
     def _stop_run(self, run_id: UUID, stop: Stop) -> None:
@@ -250,12 +256,16 @@ class Worker:
 
     async def _claim(self) -> None:
         """Fill free slots whenever there may be something; look every `poll_s` in any case."""
+        polled = 0.0
         while True:
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._options.poll_s):
                     await self._wake.wait()
             self._wake.clear()
             try:
+                if time.monotonic() - polled >= self._options.poll_s:
+                    polled = time.monotonic()
+                    await rows.let_in(self._database)
                 await self._claim_some()
             except LangyardError as error:
                 log.warning("cannot claim runs: %s", error.detail)
@@ -267,21 +277,29 @@ class Worker:
         claimed: list[ClaimedRun] = []
         try:
             if wanted:
-                claimed = await rows.claim(self._database, self.worker_id, self._graphs.names(), wanted)
+                claimed = await rows.claim(
+                    self._database, self.worker_id, self._graphs.names(), wanted, self._options.caps
+                )
         finally:
             with self._lock:
                 self._free += wanted - len(claimed)
+                if wanted:
+                    self._crowded = len(claimed) == wanted
         for run in claimed:
             self._begin(run)
         if wanted and len(claimed) == wanted:
             self._wake.set()
 
     async def _sweep(self) -> None:
-        """Take over the runs of dead workers."""
+        """Take over the runs of dead workers, and let in what was forgotten behind another run."""
         options = self._options
+        after: UUID | None = None
         while True:
             await asyncio.sleep(options.sweep_s)
             with suppress(LangyardError):
+                healed, after = await rows.heal(self._database, after)
+                if healed:
+                    self._wake.set()
                 taken = await bury(self._database, ttl_s=options.lease_ttl_s, max_attempts=options.max_attempts)
                 for run_id, status in taken:
                     log.warning("a worker died; its run is %s", status, extra={"run_id": str(run_id)})

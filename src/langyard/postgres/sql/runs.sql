@@ -29,7 +29,8 @@ with session as (
 ), run as (
     insert into langyard.runs (
         run_id, thread_id, assistant_id, graph_id, user_id, status, kwargs, metadata, multitask_strategy, priority,
-        attempt, fence, worker_id, available_at, created_at, started_at, watched, followed, temporary, webhook_at
+        attempt, fence, worker_id, available_at, created_at, started_at, watched, followed, temporary, webhook_at,
+        fairness_group, ready, turn
     )
     select
         %(run_id)s, thread.thread_id, %(assistant_id)s::uuid, %(graph_id)s, %(user_id)s,
@@ -39,10 +40,26 @@ with session as (
         claimed::int, claimed::int, case when claimed then %(worker_id)s::uuid end,
         -- A delayed run queues where it begins, not where it was asked for: it must not hold up those before it.
         now() + delay, now() + delay, case when claimed then now() end,
-        %(lasting)s or (%(awaited)s and not claimed), %(events)s and not claimed, %(temporary)s, case when %(webhook)s then now() end
+        %(lasting)s or (%(awaited)s and not claimed), %(events)s and not claimed, %(temporary)s, case when %(webhook)s then now() end,
+        %(fairness_group)s::text,
+        -- A hint: whether it is the first of its thread is seen again by whoever claims it.
+        claimed or (%(after_s)s::float8 <= 0 and (thread.open_runs = 1 or not exists (
+            select from langyard.runs o
+            where o.thread_id = thread.thread_id and o.status in ('pending', 'running')
+                and (o.created_at, o.run_id) < (now(), %(run_id)s::uuid)))),
+        case when claimed or %(after_s)s::float8 > 0 then 0 else langyard.turn_of(
+            %(graph_id)s,
+            langyard.share_of(%(fairness_group)s::text, %(user_id)s, %(assistant_id)s::uuid, %(graph_id)s),
+            %(priority)s::integer) end
     from thread, lateral (
-        select thread.open_runs = 1 and %(worker_id)s::uuid is not null and %(after_s)s::float8 <= 0 as claimed,
+        select case
+                when thread.open_runs > 1 or %(worker_id)s::uuid is null or %(after_s)s::float8 > 0 then false
+                when %(graph_cap)s::integer is null and %(user_cap)s::integer is null then true
+                else langyard.has_room(%(graph_id)s, %(graph_cap)s::integer, %(user_id)s, %(user_cap)s::integer)
+            end as claimed,
             make_interval(secs => %(after_s)s::float8) as delay
+        -- Asked once, whatever is read of it.
+        offset 0
     ) as offer
     returning status, attempt, fence, created_at, metadata
 )
@@ -69,20 +86,11 @@ left join lateral (
 ) as head on true;
 
 -- name: claim
--- The whole queue: pending runs that are due, oldest of their thread, on threads where nothing runs. Two claimers never
--- get the same row (skip locked), and the unique index refuses a second running run on a thread whatever else happens.
+-- The queue: pending runs that are due, oldest of their thread, on threads where nothing runs, by turn. Two claimers
+-- never get the same row (skip locked), and the unique index refuses a second running run on a thread whatever else
+-- happens.
 with candidate as (
-    select r.run_id
-    from langyard.runs r
-    where r.status = 'pending' and r.available_at <= now() and r.graph_id = any(%(graphs)s)
-        and not exists (
-            select from langyard.runs o
-            where o.thread_id = r.thread_id and o.status in ('pending', 'running') and o.run_id <> r.run_id
-                and (o.status = 'running' or (o.created_at, o.run_id) < (r.created_at, r.run_id))
-        )
-    order by r.priority, r.available_at, r.run_id
-    limit %(slots)s
-    for update skip locked
+    {candidates}
 )
 update langyard.runs r set
     status = 'running', worker_id = %(worker_id)s, fence = r.fence + 1, attempt = r.attempt + 1,
@@ -91,6 +99,81 @@ from candidate, langyard.threads t
 where r.run_id = candidate.run_id and r.status = 'pending' and t.thread_id = r.thread_id
 returning r.run_id, r.thread_id, r.assistant_id, r.graph_id, r.user_id, r.kwargs, r.metadata, r.attempt, r.fence,
     r.followed, r.watched, r.multitask_strategy, r.created_at, t.config;
+
+-- name: candidates
+-- A walk along the queue of each graph, as far as it must: rows that wait for another on their thread are not on it.
+select c.run_id
+from unnest(%(graphs)s::text[]) as g(graph_id)
+cross join lateral (
+    select r.run_id, r.turn
+    from langyard.runs r
+    where r.status = 'pending' and r.ready and r.graph_id = g.graph_id and r.available_at <= now()
+        and not exists (
+            select from langyard.runs o
+            where o.thread_id = r.thread_id and o.status in ('pending', 'running') and o.run_id <> r.run_id
+                and (o.status = 'running' or (o.created_at, o.run_id) < (r.created_at, r.run_id))
+        )
+    order by r.turn, r.run_id
+    limit %(slots)s
+    for update skip locked
+) as c
+order by c.turn, c.run_id
+limit %(slots)s;
+
+-- name: candidates_within_caps
+select run_id from langyard.within_caps(%(graphs)s::text[], %(caps)s::integer[], %(user_cap)s::integer, %(slots)s::integer)
+    as w(run_id);
+
+-- name: let_in
+-- Delayed runs that are due take their place; each of a share behind the other.
+with due as (
+    select r.run_id from langyard.runs r
+    where r.status = 'pending' and not r.ready and r.turn = 0 and r.available_at <= now()
+    order by r.available_at limit 1000
+    for update skip locked
+), placed as (
+    select r.run_id, r.graph_id, r.priority, langyard.share_of(r.fairness_group, r.user_id, r.assistant_id, r.graph_id) as share,
+        row_number() over (
+            partition by langyard.share_of(r.fairness_group, r.user_id, r.assistant_id, r.graph_id)
+            order by r.priority, r.available_at, r.run_id) - 1 as behind
+    from due join langyard.runs r using (run_id)
+)
+update langyard.runs r set ready = true, turn = langyard.turn_of(placed.graph_id, placed.share, placed.priority) + placed.behind
+from placed where r.run_id = placed.run_id
+returning r.run_id;
+
+-- name: heal
+-- Runs that are first of their thread and were not let in, since somebody held them when the run before ended. A step a
+-- thread, from one thread on.
+with recursive thread as (
+    (select r.thread_id from langyard.runs r
+    where r.status = 'pending' and not r.ready and r.turn > 0
+        and (%(after)s::uuid is null or r.thread_id > %(after)s::uuid)
+    order by r.thread_id limit 1)
+    union all
+    select (
+        select r.thread_id from langyard.runs r
+        where r.status = 'pending' and not r.ready and r.turn > 0 and r.thread_id > t.thread_id
+        order by r.thread_id limit 1)
+    from thread t where t.thread_id is not null
+), seen as materialized (
+    select thread_id from thread where thread_id is not null limit %(limit)s
+), first as (
+    select o.run_id from seen cross join lateral (
+        select r.run_id, r.status, r.ready from langyard.runs r
+        where r.thread_id = seen.thread_id and r.status in ('pending', 'running')
+        order by r.created_at, r.run_id limit 1
+    ) as o
+    where o.status = 'pending' and not o.ready
+), healed as (
+    update langyard.runs set ready = true where run_id in (
+        select r.run_id from langyard.runs r
+        where r.run_id in (select run_id from first) and r.status = 'pending' and not r.ready
+        order by r.run_id for update skip locked)
+    returning run_id
+)
+select (select count(*) from healed) as healed, (select count(*) from seen) as looked,
+    (select thread_id from seen order by thread_id desc limit 1) as last;
 
 -- name: get
 select r.* from langyard.runs r where r.run_id = %(run_id)s;
