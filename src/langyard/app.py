@@ -7,7 +7,7 @@ import logging
 from types import TracebackType
 
 from langyard.assistants import Assistants
-from langyard.config import Project, Settings, StoreSection, store_section
+from langyard.config import Project, Settings, StoreSection, WebhookSection, store_section, webhook_section
 from langyard.conversations import Conversations
 from langyard.crons import Crons
 from langyard.graphs import Graphs
@@ -15,6 +15,7 @@ from langyard.graphs.embeddings import load_embeddings
 from langyard.invocations import Invocations
 from langyard.items import Items
 from langyard.model.errors import LangyardError, Unavailable
+from langyard.model.shown import run_json
 from langyard.postgres import embedded
 from langyard.postgres.database import Database
 from langyard.postgres.embedded import EmbeddedServer
@@ -26,6 +27,7 @@ from langyard.runs import NoSlots, Runs
 from langyard.sessions import Sessions
 from langyard.streams import LocalBus, RemoteEvents
 from langyard.threads import States, Threads
+from langyard.webhooks import Sender, WebhookRules, Webhooks
 from langyard.worker import Worker
 from langyard.worker.worker import Options
 
@@ -36,7 +38,13 @@ class App:
     """Everything one process is made of. Made by `build`; use as an async context manager on the gateway's loop."""
 
     def __init__(
-        self, settings: Settings, graphs: Graphs, *, with_worker: bool = True, store: StoreOptions | None = None
+        self,
+        settings: Settings,
+        graphs: Graphs,
+        *,
+        with_worker: bool = True,
+        store: StoreOptions | None = None,
+        webhooks: WebhookRules | None = None,
     ) -> None:
         self.settings = settings
         self.graphs = graphs
@@ -45,6 +53,7 @@ class App:
         self.draining = False
         self._with_worker = with_worker and settings.worker.slots > 0
         self._store = store or StoreOptions()
+        self.webhooks = Webhooks(webhooks)
         self._embedded: EmbeddedServer | None = None
         self._chores: list[asyncio.Task[None]] = []
 
@@ -81,21 +90,27 @@ class App:
             url, name="gateway", max_size=settings.database.pool_max_size, transaction_pooler=pooler
         )
         await self.database.open()
+        self.sender = Sender(self.database, self.webhooks, run_json, poll_s=settings.webhooks.poll_seconds)
+        self.sender.start()
+        wake = self.sender.wake
         if self._with_worker:
-            self.worker = Worker(self._worker_options(url, direct), self.graphs, self.bus, store=self._open_store)
+            self.worker = Worker(
+                self._worker_options(url, direct), self.graphs, self.bus, store=self._open_store, on_webhook=wake
+            )
             await asyncio.to_thread(self.worker.start)
         poll_s = settings.worker.poll_seconds
         remote = RemoteEvents(self.database, self.bus, poll_s=poll_s)
-        self.runs = Runs(self.database, self.bus, self.worker or NoSlots(), remote, poll_s=poll_s)
+        slots = self.worker or NoSlots()
+        self.runs = Runs(self.database, self.bus, slots, remote, poll_s=poll_s, on_webhook=wake)
         await self.runs.open()
         self.assistants = Assistants(self.database, self.graphs)
         await self.assistants.open()
-        self.invocations = Invocations(self.database, self.runs, self.assistants)
+        self.invocations = Invocations(self.database, self.runs, self.assistants, self.webhooks)
         self.writer = Writer(self.database)
         self.writer.start()
         self.threads = Threads(self.database, self.writer)
         self.states = States(self.database, self.writer, self.threads, self.assistants, self.graphs)
-        self.crons = Crons(self.database, self.assistants)
+        self.crons = Crons(self.database, self.assistants, self.webhooks)
         self.items = Items(
             self.database,
             self._open_store(self.database),
@@ -178,6 +193,9 @@ class App:
             await asyncio.to_thread(self.worker.stop)
         if hasattr(self, "_listener"):
             await self._listener.close()
+        if hasattr(self, "sender"):
+            await self.sender.close()
+        self.webhooks.close()
         if hasattr(self, "runs"):
             await self.runs.close()
         if hasattr(self, "writer"):
@@ -193,7 +211,13 @@ def build(settings: Settings, project: Project | None = None, *, with_worker: bo
     graphs = Graphs()
     if project is not None:
         graphs.load(project, strict=settings.strict)
-    return App(settings, graphs, with_worker=with_worker, store=_store_options(store_section(project), project))
+    return App(
+        settings,
+        graphs,
+        with_worker=with_worker,
+        store=_store_options(store_section(project), project),
+        webhooks=_webhook_rules(webhook_section(project), settings.webhooks.secret),
+    )
 
 
 def _store_options(section: StoreSection, project: Project | None) -> StoreOptions:
@@ -202,3 +226,17 @@ def _store_options(section: StoreSection, project: Project | None) -> StoreOptio
         embed = load_embeddings(section.index.embed, project.root)
         index = VectorIndex(section.index.dims, embed, section.index.fields)
     return StoreOptions(index, section.refresh_on_read, section.default_ttl_min, section.sweep_interval_min)
+
+
+def _webhook_rules(section: WebhookSection, secret: bytes | None) -> WebhookRules:
+    return WebhookRules(
+        require_https=section.require_https,
+        domains=section.allowed_domains,
+        ports=section.allowed_ports,
+        max_length=section.max_url_length,
+        loopback=not section.disable_loopback,
+        private=not section.disable_private_ips,
+        headers=section.headers,
+        fields=section.allowed_fields,
+        secret=secret,
+    )

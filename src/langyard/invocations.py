@@ -21,6 +21,7 @@ from langyard.postgres.database import Database, Row
 from langyard.postgres.rows import runs as rows
 from langyard.runs import Runs
 from langyard.streams import Subscription
+from langyard.webhooks import Webhooks
 
 BOTH_CONTEXTS = (
     "Cannot specify both configurable and context. Prefer setting context alone. Context was introduced in "
@@ -83,10 +84,11 @@ class Place:
 class Invocations:
     """Runs of assistants, on the client's threads or on threads of their own."""
 
-    def __init__(self, database: Database, runs: Runs, assistants: Assistants) -> None:
+    def __init__(self, database: Database, runs: Runs, assistants: Assistants, webhooks: Webhooks) -> None:
         self._database = database
         self._runs = runs
         self._assistants = assistants
+        self._webhooks = webhooks
 
     async def start(
         self, asked: Invocation, thread_id: UUID | None, *, events: bool, user_id: str | None = None
@@ -99,6 +101,7 @@ class Invocations:
         """
         if thread_id is None and (asked.command or {}).get("resume") is not None:
             raise BadRequest("You must provide a thread_id when resuming.", code="thread_required")
+        await self._webhooks.check(asked.webhook)
         assistant = await self._assistants.resolve(asked.assistant_id, user_id)
         request = request_of(asked, assistant, thread_id, user_id)
         started = await self._runs.start(request, events=events)
@@ -107,6 +110,11 @@ class Invocations:
         if request.may_create or await rows.thread_exists(self._database, request.thread_id):
             raise Conflict(BUSY, code="thread_busy")
         raise NotFound("Thread or assistant not found.", code="thread_not_found")
+
+    async def check(self, asked: Invocation, user_id: str | None = None) -> None:
+        """Raises what `start` would raise whatever the thread: for those who make many, before they make one."""
+        await self._webhooks.check(asked.webhook)
+        await self._assistants.resolve(asked.assistant_id, user_id)
 
     async def get(self, run_id: UUID, thread_id: UUID | None) -> Row:
         """A run's row. Raises `NotFound`."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
@@ -96,13 +96,21 @@ class Runs:
     """Open with `open` on the gateway's loop, close with `close`."""
 
     def __init__(
-        self, database: Database, bus: LocalBus, slots: Slots, remote: RemoteEvents, *, poll_s: float = 1.0
+        self,
+        database: Database,
+        bus: LocalBus,
+        slots: Slots,
+        remote: RemoteEvents,
+        *,
+        poll_s: float = 1.0,
+        on_webhook: Callable[[], None] = lambda: None,
     ) -> None:
         self._database = database
         self._bus = bus
         self._slots = slots
         self._remote = remote
         self._poll_s = poll_s
+        self._on_webhook = on_webhook
         self._watching: asyncio.Task[None] | None = None
         self._telling: set[asyncio.Task[None]] = set()
         self._starting: set[UUID] = set()
@@ -203,6 +211,7 @@ class Runs:
         elif state == "pending":
             await self._publish_end(run_id)
             self._slots.wake()
+            self._on_webhook()
         return state is not None
 
     def on_note(self, kind: str, text: str) -> None:
@@ -243,8 +252,10 @@ class Runs:
         for run_id, was in await rows.supersede(self._database, thread_id, action=action, reason=reason):
             if was == "running":
                 self._slots.cancel(run_id, action, reason)
-            elif self._bus.waits(run_id):
-                await self._publish_end(run_id)
+            else:
+                self._on_webhook()
+                if self._bus.waits(run_id):
+                    await self._publish_end(run_id)
 
     async def _replay(self, reader: Subscription, after: int) -> None:
         found: list[Event] = []

@@ -12,9 +12,11 @@ from langyard.config.settings import (
     SessionSettings,
     Settings,
     StreamSettings,
+    WebhookSettings,
     WorkerSettings,
 )
 from langyard.config.store import StoreSection, store_section
+from langyard.config.webhooks import WebhookSection, webhook_section
 
 __all__ = [
     "DatabaseSettings",
@@ -29,10 +31,13 @@ __all__ = [
     "Settings",
     "StoreSection",
     "StreamSettings",
+    "WebhookSection",
+    "WebhookSettings",
     "WorkerSettings",
     "catalogue",
     "load",
     "read_project",
     "start",
     "store_section",
+    "webhook_section",
 ]

@@ -81,10 +81,15 @@ def masked(settings: object) -> dict[str, Any]:
         value = getattr(settings, part.name)
         known = part.metadata.get("setting")
         if known is not None:
-            shown[part.name] = mask_url(value) if known.secret and value else _plain(value)
+            shown[part.name] = _masked(value) if known.secret and value else _plain(value)
         elif is_dataclass(value):
             shown[part.name] = masked(value)
     return shown
+
+
+def _masked(value: object) -> str:
+    """An address without its password; of a key, only that there is one."""
+    return mask_url(value) if isinstance(value, str) else "***"
 
 
 def _plain(value: object) -> object:

@@ -25,7 +25,7 @@ IMAGE_KEYS = frozenset(
     "dockerfile_lines keep_pkg_tools building_tools".split()
 )
 # No room acts on these yet, and who has written `auth` must not believe that it holds. A room that does takes it out.
-IDLE = frozenset(SECTIONS) - {"store"}
+IDLE = frozenset(SECTIONS) - {"store", "webhooks"}
 KEYS = ("graphs", "dependencies", "env", *SECTIONS, *IMAGE_KEYS, "$schema")
 
 

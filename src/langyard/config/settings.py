@@ -253,6 +253,26 @@ class StreamSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class WebhookSettings:
+    """Telling an address that a run has ended."""
+
+    secret: bytes | None = setting(
+        None,
+        "LANGYARD_WEBHOOK_SECRET",
+        values.signing_secret(),
+        "Signs each webhook as Standard Webhooks says; unset, they are not signed.",
+        secret=True,
+    )
+    poll_seconds: float = setting(
+        5.0,
+        "LANGYARD_WEBHOOK_POLL_SECONDS",
+        values.number(0.05, 3600),
+        "How often webhooks are looked for that another process has left unsent.",
+        unit="seconds",
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class LogSettings:
     """What is written to standard error."""
 
@@ -303,6 +323,7 @@ class Settings:
     runs: RunSettings = field(default_factory=RunSettings)
     sessions: SessionSettings = field(default_factory=SessionSettings)
     streams: StreamSettings = field(default_factory=StreamSettings)
+    webhooks: WebhookSettings = field(default_factory=WebhookSettings)
     log: LogSettings = field(default_factory=LogSettings)
     warnings: tuple[str, ...] = field(default=(), compare=False)
 

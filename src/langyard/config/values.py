@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import math
 import re
 from collections.abc import Callable
@@ -13,6 +14,7 @@ from langyard.config import urls
 
 TRUE = ("1", "true", "yes", "on")
 FALSE = ("0", "false", "no", "off")
+_SHORTEST_KEY = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +116,21 @@ def postgres() -> Kind:
 def redis() -> Kind:
     """A Redis or Valkey address."""
     return Kind(urls.redis_url, "redis://:password@host:6379/0, or one of " + ", ".join(urls.REDIS_SCHEMES[1:]))
+
+
+def signing_secret() -> Kind:
+    """A key to sign with: `whsec_` and base64, or any other text, whose bytes it then is."""
+
+    def parse(text: str) -> bytes:
+        if text.startswith("whsec_"):
+            key = base64.b64decode(text.removeprefix("whsec_"), validate=True)
+        else:
+            key = text.encode()
+        if len(key) < _SHORTEST_KEY:
+            raise ValueError(f"it is shorter than {_SHORTEST_KEY} bytes")
+        return key
+
+    return Kind(parse, "whsec_ and base64, or a text of at least 16 bytes")
 
 
 def _between(value: float, at_least: float, at_most: float) -> float:

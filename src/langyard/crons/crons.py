@@ -23,6 +23,7 @@ from langyard.model.reserved import own_metadata
 from langyard.postgres.database import Database, Row
 from langyard.postgres.rows import crons as rows
 from langyard.postgres.rows.crons import Fired
+from langyard.webhooks import Webhooks
 
 log = logging.getLogger(__name__)
 
@@ -66,9 +67,10 @@ class Search:
 class Crons:
     """All crons of the database. `watch` is for one chore of each process that is to fire them."""
 
-    def __init__(self, database: Database, assistants: Assistants) -> None:
+    def __init__(self, database: Database, assistants: Assistants, webhooks: Webhooks | None = None) -> None:
         self._database = database
         self._assistants = assistants
+        self._webhooks = webhooks or Webhooks()
 
     async def create(
         self,
@@ -83,6 +85,7 @@ class Crons:
         Raises `Invalid` for a schedule or timezone that is none, `BadRequest` when it would never fire or contradicts
         itself, `NotFound` (`assistant_not_found`, `thread_not_found`).
         """
+        await self._webhooks.check(payload.get("webhook"))
         assistant = await self._assistant(payload["assistant_id"], user_id)
         cron_id, now = uuid7(), dt.datetime.now(dt.UTC)
         completed = None if thread_id is not None else payload.get("on_run_completed") or "delete"
@@ -131,6 +134,7 @@ class Crons:
 
         Raises as `create` does, and `NotFound` (`cron_not_found`).
         """
+        await self._webhooks.check(changes.get("webhook"))
         now = dt.datetime.now(dt.UTC)
 
         def changed(row: Row) -> Mapping[str, Any]:

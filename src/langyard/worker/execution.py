@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -44,6 +45,7 @@ class Means:
     store: BaseStore | None
     timeout_s: float
     recursion_limit: int | None
+    on_webhook: Callable[[], None]
     relay: Relay | None = None
 
 
@@ -134,6 +136,8 @@ class Execution:
             return
         log.info("workflow_complete", extra={**self._timed, "status": status})
         self.outlet.finish(finished)
+        if self.claimed.kwargs.get("webhook"):
+            self._means.on_webhook()
 
     async def _execute(self) -> tuple[RunStatus, str, dict[str, Any] | None] | None:
         """Stream the graph. Returns run status, thread status and error; None when the run is no longer ours to end."""

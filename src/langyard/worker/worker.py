@@ -69,12 +69,14 @@ class Worker:
         bus: LocalBus,
         *,
         store: Callable[[Database], BaseStore] | None = None,
+        on_webhook: Callable[[], None] = lambda: None,
     ) -> None:
         self.worker_id = uuid4()
         self._options = options
         self._graphs = graphs
         self._bus = bus
         self._store = store
+        self._on_webhook = on_webhook
         self._lock = threading.Lock()
         self._free = options.slots
         self._open = False
@@ -187,6 +189,7 @@ class Worker:
             store=self._store(self._database) if self._store is not None else None,
             timeout_s=options.run_timeout_s,
             recursion_limit=options.recursion_limit,
+            on_webhook=self._on_webhook,
         )
         await self._enlist()
         chores = [asyncio.create_task(chore) for chore in (self._claim(), self._sweep(), self._reconcile())]
@@ -305,6 +308,7 @@ class Worker:
                     log.warning("a worker died; its run is %s", status, extra={"run_id": str(run_id)})
                 if taken:
                     self._wake.set()
+                    self._on_webhook()
 
     async def _reconcile(self) -> None:
         """Learn what the database knows better: runs cancelled from elsewhere, runs claimed but never received."""

@@ -53,6 +53,7 @@ def test_settings_cannot_be_changed():
 
 
 OTHER_VALUES = {
+    "webhooks.secret": "whsec_MDEyMzQ1Njc4OWFiY2RlZg==",
     "home": "/tmp",
     "config": "/tmp/other.json",
     "gateway.host": "0.0.0.0",

@@ -8,6 +8,7 @@ import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -15,7 +16,16 @@ import uvicorn
 
 from langyard import gateway
 from langyard.app import App, build
-from langyard.config import DatabaseSettings, GatewaySettings, RunSettings, SessionSettings, Settings, WorkerSettings
+from langyard.config import (
+    DatabaseSettings,
+    GatewaySettings,
+    Project,
+    RunSettings,
+    SessionSettings,
+    Settings,
+    WebhookSettings,
+    WorkerSettings,
+)
 from tests.unit.gateway.graphs import Gate, graphs
 
 
@@ -58,16 +68,19 @@ async def until(holds: Callable[[], bool], seconds: float = 20.0) -> None:
 
 @asynccontextmanager
 async def serve(database: str, **settings: Any) -> AsyncIterator[Served]:
-    """`settings` are those of the gateway, but for `sessions`, `runs` and `worker`, which are mappings of their own."""
+    """`settings` are those of the gateway, but for mappings named as other rooms, and `sections` of a project file."""
     gate = Gate()
+    sections = settings.pop("sections", {})
     app = build(
         Settings(
             database=DatabaseSettings(url=database, migrate=False, pool_max_size=5),
             sessions=SessionSettings(**settings.pop("sessions", {})),
             runs=RunSettings(**settings.pop("runs", {})),
             worker=WorkerSettings(**{"slots": 8, "drain_grace_seconds": 0.0, **settings.pop("worker", {})}),
+            webhooks=WebhookSettings(**settings.pop("webhooks", {})),
             gateway=GatewaySettings(**settings),
-        )
+        ),
+        Project(Path("langgraph.json"), sections=sections) if sections else None,
     )
     for name, graph in graphs(gate).items():
         app.graphs.register(name, graph)

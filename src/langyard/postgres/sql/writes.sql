@@ -61,7 +61,7 @@ with locked as (
 ), finished as (
     update langyard.runs r set
         status = ended.status, error = ended.error::jsonb, worker_id = null, finished_at = now(), updated_at = now(),
-        outcome = case when r.watched then jsonb_build_object(
+        outcome = case when r.watched or r.webhook_at is not null then jsonb_build_object(
             'values', ended.state::jsonb, 'interrupts', ended.interrupts::jsonb, 'status', ended.thread_status) end
     from ended
     where r.run_id = ended.run_id and r.status = 'running' and r.run_id not in (select run_id from gone)

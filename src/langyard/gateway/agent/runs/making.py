@@ -48,8 +48,7 @@ class Making:
         bodies = [as_model(one, RunBody) for one in value]
         places = [_thread(body.thread_id) for body in bodies]
         for body in bodies:
-            invocation(body)
-            await self.parts.assistants.resolve(body.assistant_id)
+            await self.parts.invocations.check(invocation(body))
         made = [await self.start(body, place, events=False) for body, place in zip(bodies, places, strict=True)]
         for one in made:
             one.reader.close()

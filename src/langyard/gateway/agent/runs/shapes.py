@@ -2,71 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
 from langyard import serde
 from langyard.invocations import Invoked
-from langyard.model.configs import merged
 from langyard.model.runs import RunEnd, shown_error
+from langyard.model.shown import kwargs_json, run_json
 
 FIELDS = (
     "run_id", "thread_id", "assistant_id", "metadata", "status", "kwargs", "multitask_strategy", "created_at",
     "updated_at", "langsmith_session_name",
 )  # fmt: skip
-# What the run is called with, in the Agent Server's words; ours differ for two.
-_KWARGS: Mapping[str, tuple[str, Any]] = {
-    "input": ("input", None),
-    "command": ("command", None),
-    "context": ("context", {}),
-    "stream_mode": ("stream_mode", ["values"]),
-    "interrupt_before": ("interrupt_before", None),
-    "interrupt_after": ("interrupt_after", None),
-    "webhook": ("webhook", None),
-    "feedback_keys": ("feedback_keys", None),
-    "temporary": ("temporary", False),
-    "subgraphs": ("stream_subgraphs", False),
-    "resumable": ("stream_resumable", False),
-    "durability": ("durability", "async"),
-}
+__all__ = ["FIELDS", "NOT_FOUND", "invoked_json", "kwargs_json", "outcome_json", "path_of", "run_json"]
+
 NOT_FOUND = {"error": "HTTPException", "message": "404: Run not found"}
-
-
-def run_json(row: Mapping[str, Any]) -> dict[str, Any]:
-    """A row as a run. One that is told to stop counts as stopped: its worker only has to notice."""
-    status = row["status"]
-    if status == "running" and row.get("cancel_action") == "interrupt":
-        status = "interrupted"
-    return {
-        "run_id": row["run_id"],
-        "thread_id": row["thread_id"],
-        "assistant_id": row["assistant_id"],
-        "metadata": row["metadata"],
-        "status": status,
-        "kwargs": kwargs_json(row),
-        "multitask_strategy": row["multitask_strategy"],
-        "created_at": row["created_at"],
-        "updated_at": row["updated_at"],
-        "langsmith_session_name": None,
-    }
-
-
-def kwargs_json(row: Mapping[str, Any]) -> dict[str, Any]:
-    """What the run is called with."""
-    kwargs: Mapping[str, Any] = row["kwargs"]
-    config = merged(kwargs.get("assistant") or {}, kwargs.get("config") or {})
-    ids = {
-        "run_id": row["run_id"],
-        "thread_id": row["thread_id"],
-        "graph_id": row["graph_id"],
-        "assistant_id": row["assistant_id"],
-        "user_id": row["user_id"] or "",
-    }
-    shown = {name: kwargs.get(ours, default) for name, (ours, default) in _KWARGS.items()}
-    config["configurable"] = {**(config.get("configurable") or {}), **(kwargs.get("checkpoint") or {}), **ids}
-    config["metadata"] = row["metadata"]
-    return {**shown, "config": config, "checkpoint_during": shown["durability"] != "exit"}
 
 
 def invoked_json(made: Invoked) -> dict[str, Any]:
