@@ -7,7 +7,16 @@ import logging
 from types import TracebackType
 
 from langyard.assistants import Assistants
-from langyard.config import Project, Settings, StoreSection, WebhookSection, store_section, webhook_section
+from langyard.config import (
+    OwnSection,
+    Project,
+    Settings,
+    StoreSection,
+    WebhookSection,
+    own_section,
+    store_section,
+    webhook_section,
+)
 from langyard.conversations import Conversations
 from langyard.crons import Crons
 from langyard.graphs import Graphs
@@ -15,6 +24,7 @@ from langyard.graphs.embeddings import load_embeddings
 from langyard.invocations import Invocations
 from langyard.items import Items
 from langyard.model.errors import LangyardError, Unavailable
+from langyard.model.runs import Caps
 from langyard.model.shown import run_json
 from langyard.postgres import embedded
 from langyard.postgres.database import Database
@@ -45,9 +55,11 @@ class App:
         with_worker: bool = True,
         store: StoreOptions | None = None,
         webhooks: WebhookRules | None = None,
+        own: OwnSection | None = None,
     ) -> None:
         self.settings = settings
         self.graphs = graphs
+        self._caps = _caps(settings, own or OwnSection())
         self.bus = LocalBus(limit=settings.streams.buffer_events)
         self.worker: Worker | None = None
         self.draining = False
@@ -101,7 +113,7 @@ class App:
         poll_s = settings.worker.poll_seconds
         remote = RemoteEvents(self.database, self.bus, poll_s=poll_s)
         slots = self.worker or NoSlots()
-        self.runs = Runs(self.database, self.bus, slots, remote, poll_s=poll_s, on_webhook=wake)
+        self.runs = Runs(self.database, self.bus, slots, remote, poll_s=poll_s, on_webhook=wake, caps=self._caps)
         await self.runs.open()
         self.assistants = Assistants(self.database, self.graphs)
         await self.assistants.open()
@@ -149,6 +161,7 @@ class App:
             run_timeout_s=settings.runs.timeout_seconds,
             max_attempts=settings.runs.max_attempts,
             recursion_limit=settings.runs.recursion_limit,
+            caps=self._caps,
         )
 
     def _on_note(self, kind: str, text: str) -> None:
@@ -217,7 +230,13 @@ def build(settings: Settings, project: Project | None = None, *, with_worker: bo
         with_worker=with_worker,
         store=_store_options(store_section(project), project),
         webhooks=_webhook_rules(webhook_section(project), settings.webhooks.secret),
+        own=own_section(project),
     )
+
+
+def _caps(settings: Settings, own: OwnSection) -> Caps | None:
+    user = settings.limits.user_concurrency
+    return Caps(own.caps, user) if own.caps or user is not None else None
 
 
 def _store_options(section: StoreSection, project: Project | None) -> StoreOptions:

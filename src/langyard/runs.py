@@ -12,7 +12,7 @@ from uuid import UUID
 
 from langyard.model.errors import LangyardError, NotFound, Unavailable
 from langyard.model.events import Event
-from langyard.model.runs import ClaimedRun, Run, RunEnd, RunRequest
+from langyard.model.runs import Caps, ClaimedRun, Run, RunEnd, RunRequest
 from langyard.postgres import runs as rows
 from langyard.postgres.database import Database
 from langyard.postgres.rows import events as log_rows
@@ -104,6 +104,7 @@ class Runs:
         *,
         poll_s: float = 1.0,
         on_webhook: Callable[[], None] = lambda: None,
+        caps: Caps | None = None,
     ) -> None:
         self._database = database
         self._bus = bus
@@ -111,6 +112,7 @@ class Runs:
         self._remote = remote
         self._poll_s = poll_s
         self._on_webhook = on_webhook
+        self._caps = caps
         self._watching: asyncio.Task[None] | None = None
         self._telling: set[asyncio.Task[None]] = set()
         self._starting: set[UUID] = set()
@@ -140,7 +142,7 @@ class Runs:
         worker_id = self._slots.reserve() if request.after_s <= 0 else None
         accepted = False
         try:
-            started = await rows.start(self._database, request, worker_id, events=events)
+            started = await rows.start(self._database, request, worker_id, events=events, caps=self._caps)
             if started is not None and started.claimed is not None:
                 self._slots.accept(started.claimed)
                 accepted = True

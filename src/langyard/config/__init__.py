@@ -1,11 +1,13 @@
 """The one reader of the environment (`load`) and of `langgraph.json` (`read_project`); for `app` and `cli`."""
 
 from langyard.config.entries import Setting
+from langyard.config.own import GraphSection, OwnSection, own_section
 from langyard.config.project import GraphEntry, Project, read_project, start
 from langyard.config.reading import catalogue, load
 from langyard.config.settings import (
     DatabaseSettings,
     GatewaySettings,
+    LimitSettings,
     LogSettings,
     RedisSettings,
     RunSettings,
@@ -22,7 +24,10 @@ __all__ = [
     "DatabaseSettings",
     "GatewaySettings",
     "GraphEntry",
+    "GraphSection",
+    "LimitSettings",
     "LogSettings",
+    "OwnSection",
     "Project",
     "RedisSettings",
     "RunSettings",
@@ -36,6 +41,7 @@ __all__ = [
     "WorkerSettings",
     "catalogue",
     "load",
+    "own_section",
     "read_project",
     "start",
     "store_section",

@@ -19,13 +19,15 @@ from langyard.config.reading import NOTHING, load
 from langyard.config.settings import Settings
 from langyard.model.errors import ConfigurationError
 
-SECTIONS = ("store", "checkpointer", "auth", "encryption", "priority", "http", "webhooks", "ui", "ui_config")
+SECTIONS = (
+    "store", "checkpointer", "auth", "encryption", "priority", "http", "webhooks", "ui", "ui_config", "langyard",
+)  # fmt: skip
 IMAGE_KEYS = frozenset(
     "python_version node_version api_version base_image image_distro pip_config_file pip_installer source "
     "dockerfile_lines keep_pkg_tools building_tools".split()
 )
 # No room acts on these yet, and who has written `auth` must not believe that it holds. A room that does takes it out.
-IDLE = frozenset(SECTIONS) - {"store", "webhooks"}
+IDLE = frozenset(SECTIONS) - {"langyard", "store", "webhooks"}
 KEYS = ("graphs", "dependencies", "env", *SECTIONS, *IMAGE_KEYS, "$schema")
 
 

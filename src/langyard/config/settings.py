@@ -205,6 +205,19 @@ class RunSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class LimitSettings:
+    """What keeps some from having all, over all processes; each needs a limit only when it is wanted."""
+
+    user_concurrency: int | None = setting(
+        None,
+        "LANGYARD_USER_CONCURRENCY",
+        values.whole(1, 1_000_000),
+        "Runs of one user that run at once, the others wait; unset, as many as there is room for.",
+        unit="runs",
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class SessionSettings:
     """Sessions of the workflow routes."""
 
@@ -321,6 +334,7 @@ class Settings:
     redis: RedisSettings = field(default_factory=RedisSettings)
     worker: WorkerSettings = field(default_factory=WorkerSettings)
     runs: RunSettings = field(default_factory=RunSettings)
+    limits: LimitSettings = field(default_factory=LimitSettings)
     sessions: SessionSettings = field(default_factory=SessionSettings)
     streams: StreamSettings = field(default_factory=StreamSettings)
     webhooks: WebhookSettings = field(default_factory=WebhookSettings)
