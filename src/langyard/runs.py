@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
@@ -135,8 +135,6 @@ class Runs:
         None when the session or thread does not exist, is another user's, or is busy and the strategy is `reject`.
         Raises `Unavailable` when the database is away.
         """
-        if request.multitask_strategy in ("interrupt", "rollback") and request.thread_id is not None:
-            await self._supersede(request, request.thread_id)
         self._starting.add(request.run_id)
         reader = self._bus.subscribe(request.run_id, events=events)
         worker_id = self._slots.reserve() if request.after_s <= 0 else None
@@ -156,6 +154,8 @@ class Runs:
         if started is None:
             reader.close()
             return None
+        if started.superseded:
+            await self._tell_superseded(request, started.superseded)
         if started.run.status == "pending":
             self._slots.wake()
             self._remote.follow(request.run_id, 0) if events else self._remote.expect(request.run_id)
@@ -208,9 +208,10 @@ class Runs:
     async def cancel(self, run_id: UUID, *, action: str = "interrupt", reason: str) -> bool:
         """Stop a run wherever it is; False when it is already over. Returns before the worker has stopped."""
         state = await rows.cancel(self._database, run_id, action=action, reason=reason)
-        if state == "running":
+        if state == "asked":
             self._slots.cancel(run_id, action, reason)
-        elif state == "pending":
+            self._slots.wake()
+        elif state == "ended":
             await self._publish_end(run_id)
             self._slots.wake()
             self._on_webhook()
@@ -247,17 +248,16 @@ class Runs:
         with suppress(Unavailable):
             await work
 
-    async def _supersede(self, request: RunRequest, thread_id: UUID) -> None:
-        strategy = request.multitask_strategy
-        reason = f"superseded by run {request.run_id} (multitask_strategy={strategy})"
-        action = "rollback" if strategy == "rollback" else "interrupt"
-        for run_id, was in await rows.supersede(self._database, thread_id, action=action, reason=reason):
-            if was == "running":
-                self._slots.cancel(run_id, action, reason)
-            else:
-                self._on_webhook()
-                if self._bus.waits(run_id):
-                    await self._publish_end(run_id)
+    async def _tell_superseded(self, request: RunRequest, superseded: Sequence[tuple[UUID, bool]]) -> None:
+        said = rows.superseding(request)
+        for run_id, ended in superseded:
+            if not ended:
+                self._slots.cancel(run_id, said["action"], said["reason"])
+                continue
+            self._on_webhook()
+            if self._bus.waits(run_id):
+                # The database being away must not take the new run from its reader: the poll tells of this one later.
+                await self._told(self._publish_end(run_id))
 
     async def _replay(self, reader: Subscription, after: int) -> None:
         found: list[Event] = []

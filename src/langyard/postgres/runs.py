@@ -10,6 +10,7 @@ from uuid import UUID
 import psycopg
 
 from langyard import serde
+from langyard.model.errors import Unavailable
 from langyard.model.runs import Caps, ClaimedRun, Run, RunEnd, RunRequest
 from langyard.postgres.arrays import Ints, Uuids
 from langyard.postgres.checkpoints import usable_head
@@ -23,10 +24,14 @@ _CLAIM_WITHIN_CAPS = _SQL["claim"].format(candidates=_SQL["candidates_within_cap
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """What `start` made: the run, and the claim when this worker got it at once."""
+    """What `start` made: the run, the claim when this worker got it at once, and the runs it took the place of.
+
+    `superseded` are `(run_id, ended)`: ended, or only asked to stop.
+    """
 
     run: Run
     claimed: ClaimedRun | None
+    superseded: Sequence[tuple[UUID, bool]] = ()
 
 
 async def start(
@@ -34,14 +39,20 @@ async def start(
 ) -> Started | None:
     """Insert a run, claiming it for `worker_id` if nothing else is open on its thread and the caps leave room.
 
-    With `events` a worker elsewhere that gets it will store what it streams.
+    With `events` a worker elsewhere that gets it will store what it streams. Strategies `interrupt` and `rollback` stop
+    what is open on the thread in the same transaction.
 
     None when the session or thread does not exist (or is not this user's), is busy and the strategy is `reject`, or has
     changed since `revision`.
     Raises `Unavailable` when the database is away; the run is then not stored, or stored and found by its id.
     """
+    superseded: list[tuple[UUID, bool]] = []
+    params = start_params(request, worker_id, events=events, caps=caps)
     try:
-        row = await database.fetch_one(_SQL["start"], start_params(request, worker_id, events=events, caps=caps))
+        if request.multitask_strategy in ("interrupt", "rollback") and request.thread_id is not None:
+            row, superseded = await _take_over(database, request, params)
+        else:
+            row = await database.fetch_one(_SQL["start"], params)
     except psycopg.errors.UniqueViolation:
         # The first attempt of this very statement was committed before its connection died.
         return await _started_before(database, request, worker_id)
@@ -52,7 +63,7 @@ async def start(
         request.assistant_id, row["attempt"], row["metadata"],
     )  # fmt: skip
     if row["status"] != "running":
-        return Started(run, None)
+        return Started(run, None, superseded)
     head = None if row["fresh"] else usable_head(row)
     claimed = ClaimedRun(
         run_id=request.run_id, thread_id=row["thread_id"], graph_id=request.graph_id, kwargs=request.kwargs,
@@ -60,7 +71,39 @@ async def start(
         metadata=row["metadata"], thread_config=row["config"], head=head,
         fresh=row["fresh"] or (row["checkpoint_id"] is None and row["seen"] == row["revision"]),
     )  # fmt: skip
-    return Started(run, claimed)
+    return Started(run, claimed, superseded)
+
+
+async def _take_over(
+    database: Database, request: RunRequest, params: dict[str, Any]
+) -> tuple[Row | None, list[tuple[UUID, bool]]]:
+    """Stop what is open on the thread and start the run, both or neither."""
+    for last in (False, True):
+        row: Row | None = None
+        superseded: list[tuple[UUID, bool]] = []
+        try:
+            async with database.connection() as connection, connection.transaction():
+                await connection.execute(_SQL["alone"], params)
+                cursor = await connection.execute(_SQL["supersede"], {**params, **superseding(request)}, binary=True)
+                superseded = [(stopped["run_id"], stopped["ended"]) for stopped in await cursor.fetchall()]
+                cursor = await connection.execute(_SQL["start"], params, binary=True)
+                row = await cursor.fetchone()
+                if row is None:
+                    superseded = []
+                    raise psycopg.Rollback
+        except (Unavailable, psycopg.errors.DeadlockDetected):
+            if last:
+                raise
+            continue
+        return row, superseded
+    raise AssertionError("unreachable")
+
+
+def superseding(request: RunRequest) -> dict[str, Any]:
+    """What the statement `supersede` is given besides the thread."""
+    strategy = request.multitask_strategy
+    reason = f"superseded by run {request.run_id} (multitask_strategy={strategy})"
+    return {"action": "rollback" if strategy == "rollback" else "interrupt", "reason": reason}
 
 
 def start_params(
@@ -139,7 +182,10 @@ async def heal(database: Database, after: UUID | None, *, limit: int = 1000) -> 
 
 
 async def strays(database: Database, worker_id: UUID, held: Sequence[UUID]) -> list[ClaimedRun]:
-    """Runs claimed for this worker whose claim never reached it, because the connection died on the way back."""
+    """Runs claimed for this worker whose claim never reached it, because the connection died on the way back.
+
+    Each comes with a new fence: whoever may still hold the old one cannot write.
+    """
     rows = await database.fetch(_SQL["strays"], {"worker_id": worker_id, "held": Uuids(held)})
     return [_claimed(row) for row in rows]
 
@@ -177,15 +223,9 @@ async def ended(database: Database, run_ids: Sequence[UUID]) -> list[UUID]:
 
 
 async def cancel(database: Database, run_id: UUID, *, action: str, reason: str) -> str | None:
-    """End a pending run, or ask a running one's worker to stop it. Returns `pending`, `running`, or None if over."""
-    if action == "rollback":
-        ended = await database.fetch_one(_SQL["drop_pending"], {"run_id": run_id})
-    else:
-        ended = await database.fetch_one(_SQL["cancel_pending"], {"run_id": run_id, "reason": reason})
-    if ended:
-        return "pending"
-    params = {"run_id": run_id, "action": action, "reason": reason}
-    return "running" if await database.fetch_one(_SQL["cancel_running"], params) else None
+    """End a run that nobody has begun, or ask it to stop. `ended`, `asked`, or None when there is nothing to stop."""
+    row = await database.fetch_one(_SQL["cancel"], {"run_id": run_id, "action": action, "reason": reason})
+    return None if row is None else "ended" if row["ended"] else "asked"
 
 
 async def wishes(database: Database, held: dict[UUID, int]) -> list[Row]:
@@ -197,12 +237,6 @@ async def wishes(database: Database, held: dict[UUID, int]) -> list[Row]:
 async def watch(database: Database, run_id: UUID, *, events: bool) -> None:
     """Have the end of a run that another process executes told to all, and with `events` its stream stored."""
     await database.fetch(_SQL["watch"], {"run_id": run_id, "events": events})
-
-
-async def supersede(database: Database, thread_id: UUID, *, action: str, reason: str) -> list[tuple[UUID, str]]:
-    """End every pending run of the thread and ask running ones to stop: `(run_id, former status)`."""
-    params = {"thread_id": thread_id, "action": action, "reason": reason}
-    return [(row["run_id"], row["was"]) for row in await database.fetch(_SQL["supersede"], params)]
 
 
 async def roll_back(database: Database, run_id: UUID, fence: int, error: bytes) -> bool:
@@ -232,4 +266,5 @@ def _claimed(row: Row) -> ClaimedRun:
         attempt=row["attempt"], fence=row["fence"], user_id=row["user_id"], assistant_id=row["assistant_id"],
         metadata=row["metadata"], thread_config=row.get("config") or {}, followed=row["followed"],
         watched=row["watched"],
+        cancel_action=row["cancel_action"], cancel_reason=row["cancel_reason"],
     )  # fmt: skip

@@ -100,9 +100,12 @@ async def sweep(database: Database, *, grace_s: float, limit: int) -> int:
 
 
 async def _delete(connection: Connection, thread_ids: Sequence[UUID]) -> None:
-    """Runs first: whoever still writes for one holds its row, and when we have it, no later write of his is let in."""
+    """Runs first: whoever still writes for one holds its row, and when we have it, no later write of his is let in.
+
+    Events and checkpoints last: a run that was begun a moment ago goes with the thread, and what it wrote is found.
+    """
     params = {"thread_ids": list(thread_ids)}
     await connection.execute(_SQL["delete_runs"], params)
+    await connection.execute(_SQL["delete_threads"], params)
     await connection.execute(_SQL["delete_events"], params)
     await connection.execute(_SQL["delete_checkpoints"], {"names": [str(thread_id) for thread_id in thread_ids]})
-    await connection.execute(_SQL["delete_threads"], params)

@@ -20,7 +20,7 @@ from langyard.postgres.queries import load
 
 log = logging.getLogger(__name__)
 
-_WRITE = load("writes")["write"]
+_WRITE, _LEFT = load("writes")["write"], load("writes")["left"]
 
 # How long a write nobody waits for may linger to share its commit: what a crash may cost under durability="async".
 LINGER_S = 0.004
@@ -30,13 +30,17 @@ HIGH_WATER = 64 * 1024 * 1024
 
 @dataclass(eq=False, slots=True)
 class Lease:
-    """A worker's right to write for one run. `on_lost` is called once, on the loop, when the database refuses it."""
+    """A worker's right to write for one run. `on_lost` is called once, on the loop, when the database refuses it.
+
+    `asked` is set when the run's end was refused since it had been told to stop before: (action, reason).
+    """
 
     run_id: UUID
     thread_id: UUID
     fence: int
     on_lost: Callable[[], None] | None = None
     lost: bool = False
+    asked: tuple[str, str] | None = None
 
     def lose(self) -> None:
         """Mark it gone; later writes raise at once."""
@@ -265,12 +269,26 @@ class Writer:
                     lease.lose()
                 return
             held = set(row["held"] or ()) if row else set()
+            asked = {int(number): (action, reason) for number, action, reason in (row["asked"] or ())} if row else {}
+            gone = await self._gone(batch, held)
             for lease, number in batch.leases.items():
-                if number not in held:
+                lease.asked = asked.get(number)
+                if number not in held and lease.run_id not in gone:
                     lease.lose()
             if row and row["queued"] and self._on_queued is not None:
                 self._on_queued()
             return
+
+    async def _gone(self, batch: Batch, held: set[int]) -> set[UUID]:
+        """Temporary runs that are not there: their end was committed, and they with it, before the connection died."""
+        doubtful = [run_id for run_id, (number, end) in batch.finishes.items() if end.temporary and number not in held]
+        if not doubtful:
+            return set()
+        try:
+            left = await self._database.fetch(_LEFT, {"run_ids": Uuids(doubtful)})
+        except Unavailable:
+            return set()
+        return set(doubtful) - {row["run_id"] for row in left}
 
     async def _send_apart(self, batch: Batch) -> None:
         """One poisoned row refuses the statement: send each lease's rows alone, so that only the guilty run fails."""

@@ -56,13 +56,19 @@ class Stop:
     kind: Literal["cancel", "rollback", "drain", "lost"]
     reason: str = ""
 
+    @classmethod
+    def asked(cls, action: str, reason: str | None) -> Stop:
+        """What a cancellation asks for."""
+        return cls("rollback" if action == "rollback" else "cancel", reason or "")
+
 
 class Execution:
     """A claimed run. `run` ends when the run's end is committed, when it was handed back, or when the lease is gone."""
 
     def __init__(self, claimed: ClaimedRun, means: Means) -> None:
         self.claimed = claimed
-        self.stop: Stop | None = None
+        self.stop = Stop.asked(claimed.cancel_action, claimed.cancel_reason) if claimed.cancel_action else None
+        self._streaming = False
         self._means = means
         self._task: asyncio.Task[None] | None = None
         self._began = time.perf_counter()
@@ -105,10 +111,15 @@ class Execution:
         done(self)
 
     def cancel(self, stop: Stop) -> None:
-        """Ask the run to stop; the first reason counts."""
+        """Ask the run to stop; the first reason counts.
+
+        Only the graph is interrupted. A run that has not begun finds the reason when it would; of one whose end is on
+        its way, the database says which of the two was first.
+        """
         if self.stop is None and self._task is not None:
             self.stop = stop
-            self._task.cancel()
+            if self._streaming:
+                self._task.cancel()
 
     @property
     def finished(self) -> asyncio.Task[None]:
@@ -129,22 +140,33 @@ class Execution:
             end = await self._execute()
             if end is None:
                 return
-            status, thread_status, error = end
-            finished = await self._finish(status, thread_status, error)
+            finished = await self._finish(*end)
+            if finished is None and self.lease.asked is not None:
+                self.stop = Stop.asked(*self.lease.asked)
+                end = await self._stopped()
+                finished = await self._finish(*end) if end is not None else None
+            if finished is None:
+                return
         except LeaseLost:
             log.warning("the lease is lost: another worker has taken the run over", extra=self._facts)
             return
-        log.info("workflow_complete", extra={**self._timed, "status": status})
+        log.info("workflow_complete", extra={**self._timed, "status": finished.status})
         self.outlet.finish(finished)
         if self.claimed.kwargs.get("webhook"):
             self._means.on_webhook()
 
     async def _execute(self) -> tuple[RunStatus, str, dict[str, Any] | None] | None:
         """Stream the graph. Returns run status, thread status and error; None when the run is no longer ours to end."""
+        if self.stop is not None:
+            return await self._stopped()
         limit = self.claimed.kwargs.get("timeout_s", self._means.timeout_s) or None
         try:
-            async with asyncio.timeout(limit) as deadline:
-                waiting = await self._stream()
+            self._streaming = True
+            try:
+                async with asyncio.timeout(limit) as deadline:
+                    waiting = await self._stream()
+            finally:
+                self._streaming = False
             return "success", "interrupted" if waiting else "idle", None
         except asyncio.CancelledError:
             return await self._stopped()
@@ -273,7 +295,8 @@ class Execution:
             log.exception("the state of a stopped run could not be read")
             return False
 
-    async def _finish(self, status: RunStatus, thread_status: str, error: dict[str, Any] | None) -> RunEnd:
+    async def _finish(self, status: RunStatus, thread_status: str, error: dict[str, Any] | None) -> RunEnd | None:
+        """Commit the end, then announce it. None when the run had been told to stop before: `lease.asked` says how."""
         claimed = self.claimed
         values = serde.dumps(self._last) if self._seen_state else None
         waiting = events.thread_interrupts(self._scope.interrupts) if thread_status == "interrupted" else {}
@@ -291,6 +314,8 @@ class Execution:
         batch = self._means.writer.batch(len(values or b""))
         batch.finishes[claimed.run_id] = (batch.index(self.lease), end)
         await self._means.writer.commit(self.lease)
+        if self.lease.asked is not None:
+            return None
         self.outlet.announce(last)
         flat = tuple(entry for entries in waiting.values() for entry in entries)
         return RunEnd(claimed.run_id, claimed.thread_id, status, values, flat, error, thread_status == "interrupted")

@@ -74,7 +74,7 @@ def _names(schema: type[Any]) -> set[str] | None:
 
 async def input_of(claimed: ClaimedRun, saver: Checkpointer | None, config: RunnableConfig) -> Any:
     """The input, a command, or None when an earlier attempt of this run already got past its input."""
-    if saver is not None and claimed.attempt > 1:
+    if saver is not None and claimed.fence > 1:
         latest = await saver.aget_tuple({"configurable": {"thread_id": config["configurable"]["thread_id"]}})
         if latest is not None and latest.metadata.get("run_id") == str(claimed.run_id):
             # It goes on from its own last checkpoint, not again from the one it was to fork from.

@@ -131,7 +131,7 @@ class Worker:
         """Stop a run that runs here."""
         if run_id not in self._executions:
             return False
-        self._call(lambda: self._stop_run(run_id, _stop(action, reason)))
+        self._call(lambda: self._stop_run(run_id, Stop.asked(action, reason)))
         return True
 
     def look(self) -> None:
@@ -240,12 +240,20 @@ class Worker:
         self._background = asyncio.create_task(work)
 
     def _begin(self, claimed: ClaimedRun) -> None:
+        held = self._executions.get(claimed.run_id)
+        if held is not None:
+            # A claim and the adoption of what seemed a lost claim: the newer fence is the one that may write.
+            if held.claimed.fence >= claimed.fence:
+                self.release()
+                return
+            held.lease.lose()
         execution = Execution(claimed, self._means)
         self._executions[claimed.run_id] = execution
         execution.begin(self._ended)
 
     def _ended(self, execution: Execution) -> None:
-        self._executions.pop(execution.claimed.run_id, None)
+        if self._executions.get(execution.claimed.run_id) is execution:
+            del self._executions[execution.claimed.run_id]
         with self._lock:
             self._free += 1
             none_before = self._free == 1
@@ -330,12 +338,11 @@ class Worker:
                 if row["followed"]:
                     execution.outlet.followed = True
                 if row["cancel_action"] is not None:
-                    execution.cancel(_stop(row["cancel_action"], row["cancel_reason"] or ""))
-        for run in await rows.strays(self._database, self.worker_id, list(held)):
-            if run.run_id not in self._executions:
-                with self._lock:
-                    self._free -= 1
-                self._begin(run)
+                    execution.cancel(Stop.asked(row["cancel_action"], row["cancel_reason"]))
+        for run in await rows.strays(self._database, self.worker_id, list(self._executions)):
+            with self._lock:
+                self._free -= 1
+            self._begin(run)
 
     async def _drain(self) -> None:
         """Let runs end for the grace time; what is left stops at its last checkpoint and goes back to pending."""
@@ -356,7 +363,3 @@ class Worker:
         if running:
             await asyncio.wait(running, timeout=timeout_s)
         return list(self._executions.values())
-
-
-def _stop(action: str, reason: str) -> Stop:
-    return Stop("rollback" if action == "rollback" else "cancel", reason)

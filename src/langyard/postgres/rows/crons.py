@@ -137,6 +137,7 @@ async def _start(connection: Connection, request: RunRequest) -> bool:
             if strategy in ("interrupt", "rollback") and not request.may_create:
                 reason = f"superseded by run {request.run_id} (multitask_strategy={strategy})"
                 params = {"thread_id": request.thread_id, "action": strategy, "reason": reason}
+                await connection.execute(_RUNS["alone"], params)
                 await connection.execute(_RUNS["supersede"], params)
             cursor = await connection.execute(_RUNS["start"], start_params(request, None))
             return await cursor.fetchone() is not None

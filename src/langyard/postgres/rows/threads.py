@@ -158,10 +158,12 @@ async def storage(database: Database, thread_id: UUID) -> Row:
 async def _delete(connection: Connection, thread_ids: Sequence[UUID]) -> int:
     params = {"thread_ids": Uuids(thread_ids)}
     await connection.execute(_SQL["delete_runs"], params)
+    cursor = await connection.execute(_SQL["delete_threads"], params)
+    deleted = len(await cursor.fetchall())
+    # After the thread: a run that was begun on it a moment ago has gone with it, and what it wrote is found here.
     await connection.execute(_SQL["delete_events"], params)
     await connection.execute(_SQL["delete_checkpoints"], {"names": Texts(str(found) for found in thread_ids)})
-    cursor = await connection.execute(_SQL["delete_threads"], params)
-    return len(await cursor.fetchall())
+    return deleted
 
 
 def _params(filters: Mapping[str, Any]) -> dict[str, Any]:

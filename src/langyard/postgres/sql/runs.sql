@@ -93,12 +93,13 @@ with candidate as (
     {candidates}
 )
 update langyard.runs r set
-    status = 'running', worker_id = %(worker_id)s, fence = r.fence + 1, attempt = r.attempt + 1,
-    started_at = now(), updated_at = now()
+    status = 'running', worker_id = %(worker_id)s, fence = r.fence + 1,
+    -- One that is to stop is only settled.
+    attempt = r.attempt + (r.cancel_action is null)::int, started_at = now(), updated_at = now()
 from candidate, langyard.threads t
 where r.run_id = candidate.run_id and r.status = 'pending' and t.thread_id = r.thread_id
 returning r.run_id, r.thread_id, r.assistant_id, r.graph_id, r.user_id, r.kwargs, r.metadata, r.attempt, r.fence,
-    r.followed, r.watched, r.multitask_strategy, r.created_at, t.config;
+    r.followed, r.watched, r.cancel_action, r.cancel_reason, r.multitask_strategy, r.created_at, t.config;
 
 -- name: candidates
 -- A walk along the queue of each graph, as far as it must: rows that wait for another on their thread are not on it.
@@ -197,38 +198,30 @@ select g.run_id from unnest(%(run_ids)s) as g(run_id)
 left join langyard.runs r on r.run_id = g.run_id
 where r.run_id is null or r.status not in ('pending', 'running');
 
--- name: cancel_pending
--- A run nobody has begun ends here and now.
-with stopped as (
-    update langyard.runs set status = 'interrupted', cancel_action = 'interrupt', cancel_reason = %(reason)s,
-        finished_at = now(), updated_at = now()
-    where run_id = %(run_id)s and status = 'pending'
-    returning thread_id
+-- name: cancel
+-- A run that nobody has begun ends here and now. One that was begun is asked to stop: whoever executes it, or claims it
+-- next, settles what it has left behind. Once: who asks a second time finds that it is done.
+with open as (
+    select r.run_id, r.thread_id, r.status, r.started_at is null as unbegun from langyard.runs r
+    where r.run_id = %(run_id)s and r.status in ('pending', 'running') and r.cancel_action is null
+    for update of r
+), dropped as (
+    delete from langyard.runs r using open
+    where r.run_id = open.run_id and open.unbegun and %(action)s = 'rollback'
+), stopped as (
+    update langyard.runs r set
+        status = case when open.unbegun then 'interrupted' else r.status end,
+        finished_at = case when open.unbegun then now() end,
+        cancel_action = %(action)s, cancel_reason = %(reason)s, updated_at = now()
+    from open where r.run_id = open.run_id and not (open.unbegun and %(action)s = 'rollback')
 ), freed as (
     update langyard.threads t set open_runs = t.open_runs - 1, updated_at = now(),
         status = case when t.open_runs > 1 then 'busy' when t.interrupts <> '{}' then 'interrupted' else 'idle' end
-    from stopped where t.thread_id = stopped.thread_id
-    returning t.thread_id
+    from open where t.thread_id = open.thread_id and open.unbegun
 )
-select thread_id, pg_notify('langyard', 'end ' || %(run_id)s::text)::text as told from freed;
-
--- name: drop_pending
--- A run nobody has begun and that is to leave no trace.
-with dropped as (
-    delete from langyard.runs where run_id = %(run_id)s and status = 'pending' returning thread_id
-), freed as (
-    update langyard.threads t set open_runs = t.open_runs - 1, updated_at = now(),
-        status = case when t.open_runs > 1 then 'busy' when t.interrupts <> '{}' then 'interrupted' else 'idle' end
-    from dropped where t.thread_id = dropped.thread_id
-    returning t.thread_id
-)
-select thread_id, pg_notify('langyard', 'end ' || %(run_id)s::text)::text as told from freed;
-
--- name: cancel_running
--- Once: who asks a second time finds that it is done.
-update langyard.runs set cancel_action = %(action)s, cancel_reason = %(reason)s, updated_at = now()
-where run_id = %(run_id)s and status = 'running' and cancel_action is null
-returning run_id, worker_id, pg_notify('langyard', 'cancel ' || run_id)::text as told;
+select unbegun as ended, pg_notify('langyard', case when unbegun then 'end ' else 'cancel ' end || run_id)::text as told,
+    case when status = 'pending' then pg_notify('langyard', 'wake')::text end as woken
+from open;
 
 -- name: wishes
 -- What others want of the runs a worker holds: that they stop, that their events are stored for readers elsewhere.
@@ -243,36 +236,35 @@ update langyard.runs set watched = true, followed = followed or %(events)s
 where run_id = %(run_id)s and status in ('pending', 'running') and not (watched and (followed or not %(events)s))
 returning run_id, case when %(events)s then pg_notify('langyard', 'follow ' || run_id)::text end as told;
 
+-- name: alone
+-- Before `supersede`, in its transaction: of two such runs on one thread, the second waits and then sees the first.
+select pg_advisory_xact_lock(hashtextextended(%(thread_id)s::text, 0));
+
 -- name: supersede
--- Multitask strategies `interrupt` and `rollback`: everything open on the thread ends or is asked to stop. The lock keeps
--- two such runs from sparing each other.
-with alone as (
-    select pg_advisory_xact_lock(hashtextextended(%(thread_id)s::text, 0))
-), open as (
-    select r.run_id, r.status from alone, langyard.runs r
-    where r.thread_id = %(thread_id)s and r.status in ('pending', 'running')
+-- Multitask strategies `interrupt` and `rollback`: everything open on the thread ends or is asked to stop, as `cancel`
+-- does it. In one transaction with the `start` of the run that takes their place.
+with open as (
+    select r.run_id, r.status, r.started_at is null as unbegun from langyard.runs r
+    where r.thread_id = %(thread_id)s and r.status in ('pending', 'running') and r.cancel_action is null
     order by r.run_id for update of r
 ), dropped as (
     delete from langyard.runs r using open
-    where r.run_id = open.run_id and open.status = 'pending' and %(action)s = 'rollback'
-    returning r.run_id
+    where r.run_id = open.run_id and open.unbegun and %(action)s = 'rollback'
 ), stopped as (
     update langyard.runs r set
-        status = case when open.status = 'pending' then 'interrupted' else r.status end,
-        finished_at = case when open.status = 'pending' then now() end,
+        status = case when open.unbegun then 'interrupted' else r.status end,
+        finished_at = case when open.unbegun then now() end,
         cancel_action = %(action)s, cancel_reason = %(reason)s, updated_at = now()
-    from open where r.run_id = open.run_id and not (open.status = 'pending' and %(action)s = 'rollback')
-    returning r.run_id, open.status as was
+    from open where r.run_id = open.run_id and not (open.unbegun and %(action)s = 'rollback')
 ), ended as (
-    select run_id, was from stopped union all select run_id, 'pending' from dropped
+    select count(*)::int as n from open where unbegun
 ), freed as (
-    update langyard.threads t set open_runs = t.open_runs - (select count(*) from ended where was = 'pending')::int
-    where t.thread_id = %(thread_id)s and exists (select from ended where was = 'pending')
-    returning t.thread_id
+    update langyard.threads t set open_runs = t.open_runs - ended.n, updated_at = now(),
+        status = case when t.open_runs > ended.n then 'busy' when t.interrupts <> '{}' then 'interrupted' else 'idle' end
+    from ended where t.thread_id = %(thread_id)s and ended.n > 0
 )
-select run_id, was, pg_notify('langyard', case was when 'pending' then 'end ' else 'cancel ' end || run_id)::text as told,
-    (select count(*) from freed) as freed
-from ended;
+select run_id, unbegun as ended, pg_notify('langyard', case when unbegun then 'end ' else 'cancel ' end || run_id)::text as told
+from open;
 
 -- name: roll_back
 -- A run that is rolled back leaves nothing behind: its checkpoints, their writes and blobs, its row. Fenced as any write.
@@ -282,10 +274,21 @@ with gone as (
 ), dropped as (
     delete from checkpoints c using gone
     where c.thread_id = gone.thread_id::text and c.metadata ->> 'run_id' = gone.run_id::text
-    returning c.thread_id, c.checkpoint_ns, c.checkpoint_id
+    returning c.thread_id, c.checkpoint_ns, c.checkpoint_id, c.checkpoint -> 'channel_versions' as versions
 ), writes as (
     delete from checkpoint_writes w using dropped d
     where w.thread_id = d.thread_id and w.checkpoint_ns = d.checkpoint_ns and w.checkpoint_id = d.checkpoint_id
+), made as (
+    -- Values that only its own checkpoints name.
+    select distinct d.thread_id, d.checkpoint_ns, v.key as channel, v.value as version
+    from dropped d, jsonb_each_text(d.versions) as v
+    except
+    select k.thread_id, k.checkpoint_ns, v.key, v.value
+    from gone join checkpoints k on k.thread_id = gone.thread_id::text, jsonb_each_text(k.checkpoint -> 'channel_versions') as v
+    where k.metadata ->> 'run_id' is distinct from gone.run_id::text
+), blobs as (
+    delete from checkpoint_blobs b using made m
+    where b.thread_id = m.thread_id and b.checkpoint_ns = m.checkpoint_ns and b.channel = m.channel and b.version = m.version
 ), events as (
     delete from langyard.events e using gone where e.run_id = gone.run_id
 ), freed as (
@@ -299,16 +302,20 @@ select freed.thread_id, freed.open_runs, (select count(pg_notify('langyard', 'en
 from freed;
 
 -- name: strays
--- The age keeps clear of claims that are still on their way back to the worker.
-select r.*, t.config from langyard.runs r join langyard.threads t using (thread_id)
-where r.worker_id = %(worker_id)s and r.status = 'running' and r.run_id <> all(%(held)s)
-    and r.started_at < now() - interval '5 seconds';
+-- The age keeps clear of claims that are still on their way back to the worker; should one come later all the same, its
+-- fence is the older.
+update langyard.runs r set fence = r.fence + 1, started_at = now(), updated_at = now()
+from langyard.threads t
+where t.thread_id = r.thread_id and r.worker_id = %(worker_id)s and r.status = 'running' and r.run_id <> all(%(held)s)
+    and r.started_at < now() - interval '5 seconds'
+returning r.*, t.config;
 
 -- name: hand_back
--- A draining worker returns a run at its last checkpoint; the attempt does not count.
-update langyard.runs set status = 'pending', worker_id = null, attempt = attempt - 1, fence = fence + 1, updated_at = now()
+-- A draining worker returns a run at its last checkpoint; the attempt does not count. Who waits for it waits elsewhere now.
+update langyard.runs set status = 'pending', worker_id = null, attempt = greatest(attempt - 1, 0), fence = fence + 1,
+    watched = true, updated_at = now()
 where run_id = any(%(run_ids)s) and worker_id = %(worker_id)s and status = 'running'
-returning run_id;
+returning run_id, pg_notify('langyard', 'wake')::text as told;
 
 -- name: open_of_thread
 select run_id, status, worker_id from langyard.runs

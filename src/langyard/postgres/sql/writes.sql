@@ -3,13 +3,18 @@
 -- `held` are the leases still ours; locking their rows holds off a take-over until this commits. Lease 0 is nobody's:
 -- writes outside any run. Rows of a lease that is gone write nothing; the answer names the leases that were honoured.
 with locked as (
-    select g.lease
+    select g.lease, r.watched, r.cancel_action, r.cancel_reason
     from unnest(%(leases)s, %(run_ids)s, %(fences)s) as g(lease, run_id, fence)
     join langyard.runs r on r.run_id = g.run_id and r.fence = g.fence
     order by r.run_id
     for no key update of r
 ), held as materialized (
     select lease from locked union all select 0
+), asked as (
+    -- Told to stop before it came to its end: then it has none of its own, whoever was the faster by a moment.
+    select f.lease, l.cancel_action, l.cancel_reason
+    from unnest(%(f_lease)s, %(f_status)s) as f(lease, status) join locked l using (lease)
+    where l.cancel_action is not null and f.status <> 'interrupted'
 ), put_blobs as (
     insert into checkpoint_blobs (thread_id, checkpoint_ns, channel, version, type, blob)
     select thread_id, ns, channel, version, type, blob
@@ -44,19 +49,20 @@ with locked as (
     insert into langyard.events (run_id, seq, thread_id, event, data)
     select run_id, seq, thread_id, event, data
     from unnest(%(e_lease)s, %(e_run)s, %(e_seq)s, %(e_thread)s, %(e_event)s, %(e_data)s) as e(lease, run_id, seq, thread_id, event, data)
-    where lease in (select lease from held)
+    where lease in (select lease from held) and not (event = 'end' and lease in (select lease from asked))
     on conflict do nothing
 ), ended as (
-    select f.* from unnest(
+    select f.*, l.watched from unnest(
         %(f_lease)s, %(f_run)s, %(f_status)s, %(f_error)s, %(f_thread_status)s, %(f_thread_error)s, %(f_values)s,
         %(f_interrupts)s, %(f_config)s, %(f_temporary)s
     ) as f(lease, run_id, status, error, thread_status, thread_error, state, interrupts, config, temporary)
-    where lease in (select lease from held)
+    join locked l using (lease)
+    where lease not in (select lease from asked)
 ), gone as (
     -- A temporary run takes its thread with it, and so itself, unless somebody elsewhere still has to read of its end.
     delete from langyard.threads t
     using ended e join langyard.runs r on r.run_id = e.run_id and r.status = 'running'
-    where e.temporary > 0 and not r.watched and r.webhook_at is null and t.thread_id = r.thread_id and t.open_runs = 1
+    where e.temporary > 0 and not e.watched and r.webhook_at is null and t.thread_id = r.thread_id and t.open_runs = 1
     returning e.run_id
 ), finished as (
     update langyard.runs r set
@@ -82,7 +88,12 @@ with locked as (
 )
 select
     (select array_agg(lease) from held) as held,
+    (select array_agg(array[lease::text, cancel_action, coalesce(cancel_reason, '')]) from asked) as asked,
     (select array_agg(run_id) from freed where open_runs > 0) as queued,
     (select count(pg_notify('langyard', 'end ' || run_id)) from finished where watched) as ends_told,
     (select count(pg_notify('langyard', 'events ' || run_id || ' ' || seq))
         from unnest(%(followed)s, %(followed_seqs)s) as f(run_id, seq)) as events_told;
+
+
+-- name: left
+select run_id from langyard.runs where run_id = any(%(run_ids)s);
