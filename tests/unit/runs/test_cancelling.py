@@ -1,0 +1,282 @@
+"""Cancellation against claims, ends, deaths and drains, statement by statement: whoever was first is believed."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+import pytest
+
+from langyard.model.ids import uuid7
+from langyard.model.runs import ClaimedRun, RunRequest
+from langyard.postgres import runs as rows
+from langyard.postgres.database import Database
+from langyard.postgres.rows import threads as thread_rows
+from langyard.postgres.workers import Heartbeat, bury
+from langyard.postgres.writer import Finish, Lease, Writer
+from tests.unit.gateway.serving import Served, serve, until
+
+DONE = Finish(status="success", thread_status="idle", values=b'{"done": true}', interrupts=b"{}")
+ASKED = {"reason": "somebody asked"}
+
+
+@dataclass
+class Bench:
+    """Rows without a server: a database, a worker's row, and a thread."""
+
+    database: Database
+    url: str
+    worker_id: uuid.UUID
+    thread_id: uuid.UUID
+
+    async def start(self, *, claimed: bool = False, **more: Any) -> ClaimedRun:
+        request = RunRequest(
+            run_id=uuid7(), graph_id="g", kwargs={"input": {}}, thread_id=self.thread_id, may_create=True, **more
+        )
+        started = await rows.start(self.database, request, self.worker_id if claimed else None)
+        assert started is not None
+        if claimed:
+            assert started.claimed is not None
+            return started.claimed
+        return ClaimedRun(request.run_id, self.thread_id, "g", {}, 0, 0)
+
+    async def claim(self) -> list[ClaimedRun]:
+        return await rows.claim(self.database, self.worker_id, ["g"], 10)
+
+    async def run(self, claimed: ClaimedRun) -> dict[str, Any] | None:
+        return await self.database.fetch_one(
+            "select * from langyard.runs where run_id = %(id)s", {"id": claimed.run_id}
+        )
+
+    async def thread(self) -> dict[str, Any]:
+        row = await self.database.fetch_one(
+            "select * from langyard.threads where thread_id = %(id)s", {"id": self.thread_id}
+        )
+        assert row is not None
+        return row
+
+    async def put_checkpoint(self, claimed: ClaimedRun) -> None:
+        """As its execution would, but at once."""
+        versions = '{"channel_versions": {"log": "1"}, "v": 4}'
+        thread = {"thread": str(claimed.thread_id), "run": str(claimed.run_id), "document": versions}
+        for sql in (
+            (
+                "insert into checkpoints (thread_id, checkpoint_id, checkpoint, metadata) "
+                "values (%(thread)s, 'c1', %(document)s::jsonb, jsonb_build_object('run_id', %(run)s::text))"
+            ),
+            "insert into checkpoint_blobs (thread_id, channel, version, type) values (%(thread)s, 'log', '1', 'empty')",
+            (
+                "insert into checkpoint_writes (thread_id, checkpoint_id, task_id, idx, channel, blob) "
+                "values (%(thread)s, 'c1', 't', 0, 'log', '')"
+            ),
+        ):
+            await self.database.fetch(sql, thread)
+
+    async def traces(self) -> int:
+        """Rows of LangGraph's tables and events that belong to the thread."""
+        row = await self.database.fetch_one(
+            "select (select count(*) from checkpoints where thread_id = %(name)s)"
+            " + (select count(*) from checkpoint_blobs where thread_id = %(name)s)"
+            " + (select count(*) from checkpoint_writes where thread_id = %(name)s)"
+            " + (select count(*) from langyard.events where thread_id = %(id)s) as n",
+            {"name": str(self.thread_id), "id": self.thread_id},
+        )
+        return row["n"] if row else -1
+
+    async def die(self) -> None:
+        """The worker's lease lapses and somebody looks."""
+        await self.database.execute("update langyard.workers set expires_at = now() - interval '1 second'")
+        await bury(self.database, ttl_s=0.0, max_attempts=3)
+        self.worker_id = uuid.uuid4()
+        await asyncio.to_thread(_register, self.url, self.worker_id)
+
+
+def _register(url: str, worker_id: uuid.UUID) -> None:
+    heartbeat = Heartbeat(url, worker_id, 60.0)
+    heartbeat.register(host="h", pid=1, version="0", slots=9, graphs=["g"])
+    heartbeat.close()
+
+
+@pytest.fixture
+async def bench(database) -> AsyncIterator[Bench]:
+    opened = Database(database, name="test", max_size=4)
+    await opened.open()
+    worker_id = uuid.uuid4()
+    await asyncio.to_thread(_register, database, worker_id)
+    yield Bench(opened, database, worker_id, uuid.uuid4())
+    await opened.close()
+
+
+async def test_an_end_that_comes_after_a_cancellation_is_none(bench):
+    claimed = await bench.start(claimed=True)
+    writer = Writer(bench.database)
+    writer.start()
+    assert await rows.cancel(bench.database, claimed.run_id, action="rollback", **ASKED) == "asked"
+    lease = Lease(claimed.run_id, claimed.thread_id, claimed.fence)
+    batch = writer.batch()
+    batch.events[claimed.run_id, 7] = (batch.index(lease), claimed.thread_id, "end", b"{}")
+    batch.finishes[claimed.run_id] = (batch.index(lease), DONE)
+    await writer.commit(lease)
+    assert lease.asked == ("rollback", "somebody asked")
+    assert not lease.lost
+    found = await bench.run(claimed)
+    assert found is not None
+    assert found["status"] == "running"
+    assert (await bench.thread())["open_runs"] == 1
+    assert await bench.traces() == 0, "no reader may be told of an end that there was not"
+    stopped = Finish(status="interrupted", thread_status="idle", interrupts=b"{}")
+    after = Lease(claimed.run_id, claimed.thread_id, claimed.fence)
+    batch = writer.batch()
+    batch.finishes[claimed.run_id] = (batch.index(after), stopped)
+    await writer.commit(after)
+    assert after.asked is None
+    found = await bench.run(claimed)
+    assert found is not None
+    assert found["status"] == "interrupted"
+    await writer.close()
+
+
+async def test_a_cancelled_run_of_a_dead_worker_is_settled_and_not_tried_again(bench):
+    claimed = await bench.start(claimed=True)
+    await bench.put_checkpoint(claimed)
+    assert await rows.cancel(bench.database, claimed.run_id, action="rollback", **ASKED) == "asked"
+    await bench.die()
+    (again,) = await bench.claim()
+    assert (again.run_id, again.attempt, again.cancel_action) == (claimed.run_id, 1, "rollback")
+    assert await rows.roll_back(bench.database, again.run_id, again.fence, b"{}")
+    assert await bench.run(claimed) is None
+    assert await bench.traces() == 0, "a rollback leaves checkpoints, writes or values behind"
+    assert ((await bench.thread())["status"], (await bench.thread())["open_runs"]) == ("idle", 0)
+
+
+async def test_a_run_handed_back_and_cancelled_is_settled_with_what_it_had_left(bench):
+    claimed = await bench.start(claimed=True)
+    await bench.put_checkpoint(claimed)
+    await rows.hand_back(bench.database, bench.worker_id, [claimed.run_id])
+    assert await rows.cancel(bench.database, claimed.run_id, action="rollback", **ASKED) == "asked"
+    found = await bench.run(claimed)
+    assert found is not None
+    assert (found["status"], found["attempt"]) == ("pending", 0)
+    (again,) = await bench.claim()
+    assert (again.cancel_action, again.attempt) == ("rollback", 0)
+    await rows.roll_back(bench.database, again.run_id, again.fence, b"{}")
+    assert await bench.traces() == 0
+
+
+async def test_i28_a_cancellation_is_taken_once_and_the_first_counts(bench):
+    claimed = await bench.start(claimed=True)
+    assert await rows.cancel(bench.database, claimed.run_id, action="rollback", **ASKED) == "asked"
+    assert await rows.cancel(bench.database, claimed.run_id, action="interrupt", **ASKED) is None
+    await bench.start(multitask_strategy="interrupt")
+    found = await bench.run(claimed)
+    assert found is not None
+    assert found["cancel_action"] == "rollback", "it was told that it would leave no trace"
+
+
+async def test_a_claim_that_comes_between_does_not_hide_the_run_from_a_cancellation(bench):
+    waiting = await bench.start()
+    async with await psycopg.AsyncConnection.connect(bench.url) as claimer:
+        await claimer.execute(
+            "update langyard.runs set status = 'running', worker_id = %s, started_at = now()", [bench.worker_id]
+        )
+        asked = asyncio.create_task(rows.cancel(bench.database, waiting.run_id, action="interrupt", **ASKED))
+        blocked = "select 1 from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()"
+        while not await bench.database.fetch_one(blocked):
+            assert not asked.done()
+        await claimer.commit()
+    assert await asked == "asked"
+
+
+async def test_i03_two_that_take_over_at_once_do_not_spare_each_other(bench):
+    first = await bench.start(claimed=True)
+    made = await asyncio.gather(*(bench.start(multitask_strategy="interrupt") for _ in range(4)))
+    found = [await bench.run(run) for run in made]
+    assert sorted(run["status"] for run in found if run is not None) == ["interrupted"] * 3 + ["pending"]
+    assert ((await bench.thread())["status"], (await bench.thread())["open_runs"]) == ("busy", 2)
+    running = await bench.run(first)
+    assert running is not None
+    assert running["cancel_action"] == "interrupt"
+
+
+async def test_a_run_that_is_refused_supersedes_nothing(bench):
+    waiting = await bench.start()
+    request = RunRequest(
+        run_id=uuid7(), graph_id="g", kwargs={}, thread_id=bench.thread_id, revision=99, multitask_strategy="rollback"
+    )
+    assert await rows.start(bench.database, request, None) is None
+    found = await bench.run(waiting)
+    assert found is not None
+    assert found["status"] == "pending"
+    assert ((await bench.thread())["status"], (await bench.thread())["open_runs"]) == ("busy", 1)
+
+
+async def test_a_claim_that_seems_lost_is_adopted_with_a_new_fence(bench):
+    claimed = await bench.start(claimed=True)
+    await bench.database.execute("update langyard.runs set started_at = now() - interval '1 minute'")
+    (adopted,) = await rows.strays(bench.database, bench.worker_id, [])
+    assert adopted.fence == claimed.fence + 1
+    assert await rows.strays(bench.database, bench.worker_id, []) == []
+
+
+async def test_a_thread_deleted_while_a_run_begins_on_it_takes_what_the_run_wrote(bench):
+    await bench.start()
+    async with await psycopg.AsyncConnection.connect(bench.url) as other:
+        # Holds the thread as a starting run does: the deletion has the old runs, and waits here for the thread.
+        await other.execute("select from langyard.threads where thread_id = %s for update", [bench.thread_id])
+        deleting = asyncio.create_task(thread_rows.delete(bench.database, [bench.thread_id]))
+        blocked = "select 1 from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()"
+        while not await bench.database.fetch_one(blocked):
+            assert not deleting.done()
+        late = ClaimedRun(uuid7(), bench.thread_id, "g", {}, 1, 1)
+        await other.execute(
+            "insert into langyard.runs (run_id, thread_id, graph_id, kwargs) values (%s, %s, 'g', '{}')",
+            [late.run_id, bench.thread_id],
+        )
+        await bench.put_checkpoint(late)
+        await other.commit()
+    assert await deleting == 1
+    assert await bench.run(late) is None
+    assert await bench.traces() == 0
+
+
+async def test_a_run_that_went_with_its_end_is_not_taken_for_lost(bench):
+    claimed = await bench.start(claimed=True, temporary=True)
+    writer = Writer(bench.database)
+    writer.start()
+    # Its end was committed, and the answer lost with the connection: the statement is sent again.
+    await bench.database.execute("delete from langyard.threads")
+    lease = Lease(claimed.run_id, claimed.thread_id, claimed.fence)
+    batch = writer.batch()
+    batch.finishes[claimed.run_id] = (
+        batch.index(lease), Finish(status="success", thread_status="idle", temporary=True),
+    )  # fmt: skip
+    await writer.commit(lease)
+    assert not lease.lost
+    await writer.close()
+
+
+@pytest.fixture
+async def served(database) -> AsyncIterator[Served]:
+    async with serve(database) as served:
+        yield served
+
+
+async def test_a_cancellation_before_the_first_step_is_not_lost_with_it(served):
+    app = served.app
+    thread_id = uuid.uuid4()
+    for _ in range(20):
+        request = RunRequest(
+            run_id=uuid7(), graph_id="hang", kwargs={"input": {}}, thread_id=thread_id, may_create=True
+        )
+        started = await app.runs.start(request, events=False)
+        assert started is not None
+        with started.reader:
+            assert await app.runs.cancel(request.run_id, reason="at once")
+            async with asyncio.timeout(4):  # a lost one is found after five seconds
+                end = await started.reader.wait_end()
+        assert (end.status, end.error) == ("interrupted", {"error": "UserInterrupt", "message": "at once"})
+    await until(lambda: app.worker is not None and app.worker.running == 0)
