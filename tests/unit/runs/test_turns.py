@@ -108,7 +108,7 @@ async def test_runs_behind_another_are_not_in_the_walk_until_it_ends(line: Queue
     assert [await line.ready(run_id) for run_id in (first, second, third)] == [True, False, False]
     await line.end(*await line.claim())
     assert [await line.ready(run_id) for run_id in (second, third)] == [True, False]
-    assert await rows.cancel(line.database, second, action="interrupt", reason="test") == "pending"
+    assert await rows.cancel(line.database, second, action="interrupt", reason="test") == "ended"
     assert await line.ready(third)
 
 
