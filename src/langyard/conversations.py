@@ -25,8 +25,8 @@ from langyard.model.errors import Conflict, Invalid, NotFound, Unavailable
 from langyard.model.ids import uuid7
 from langyard.model.runs import Run, RunEnd, RunRequest
 from langyard.postgres import runs as run_rows
-from langyard.postgres import sessions as session_rows
 from langyard.postgres.database import Database
+from langyard.postgres.rows import sessions as session_rows
 from langyard.runs import Runs
 from langyard.sessions import Sessions, check_id
 from langyard.streams import Subscription

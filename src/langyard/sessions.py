@@ -15,8 +15,8 @@ from uuid import UUID, uuid4
 
 from langyard.model.errors import Conflict, Invalid, NotFound
 from langyard.model.ids import uuid7
-from langyard.postgres import sessions as rows
 from langyard.postgres.database import Database, Row
+from langyard.postgres.rows import sessions as rows
 
 LONGEST_ID = 200
 _BATCH = 100

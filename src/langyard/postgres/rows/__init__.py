@@ -1,1 +1,1 @@
-"""Statements of the Agent Server's nouns and of the event log, a module each. Called by the rules of the same name."""
+"""Statements of a noun, a module each, beside runs. Called by the rules of the same name."""
