@@ -27,7 +27,7 @@ _KWARGS: Mapping[str, tuple[str, Any]] = {
 def run_json(row: Mapping[str, Any]) -> dict[str, Any]:
     """A row as a run. One that is told to stop counts as stopped: its worker only has to notice."""
     status = row["status"]
-    if status == "running" and row.get("cancel_action") == "interrupt":
+    if status in ("pending", "running") and row.get("cancel_action") == "interrupt":
         status = "interrupted"
     return {
         "run_id": row["run_id"],
