@@ -36,6 +36,7 @@ from langyard.postgres.writer import Writer
 from langyard.runs import NoSlots, Runs
 from langyard.sessions import Sessions
 from langyard.streams import LocalBus, RemoteEvents
+from langyard.streams.threads import ThreadReaders
 from langyard.threads import States, Threads
 from langyard.webhooks import Sender, WebhookRules, Webhooks
 from langyard.worker import Worker
@@ -122,6 +123,8 @@ class App:
         self.writer.start()
         self.threads = Threads(self.database, self.writer)
         self.states = States(self.database, self.writer, self.threads, self.assistants, self.graphs)
+        self.readers = ThreadReaders(self.database, self.runs, self.states.get, limit=settings.streams.buffer_events)
+        self.readers.open()
         self.crons = Crons(self.database, self.assistants, self.webhooks)
         self.items = Items(
             self.database,
@@ -167,10 +170,12 @@ class App:
     def _on_note(self, kind: str, text: str) -> None:
         self.assistants.on_note(kind, text)
         self.runs.on_note(kind, text)
+        self.readers.on_note(kind, text)
 
     def _on_gap(self) -> None:
         self.assistants.on_gap()
         self.runs.on_gap()
+        self.readers.on_gap()
 
     async def _sweep_sessions(self) -> None:
         while True:
@@ -209,6 +214,8 @@ class App:
         if hasattr(self, "sender"):
             await self.sender.close()
         self.webhooks.close()
+        if hasattr(self, "readers"):
+            await self.readers.close()
         if hasattr(self, "runs"):
             await self.runs.close()
         if hasattr(self, "writer"):

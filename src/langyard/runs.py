@@ -45,6 +45,9 @@ class Slots(Protocol):
     def holds(self, run_id: UUID) -> bool:
         """Whether the run executes here."""
 
+    def follow(self, run_id: UUID) -> bool:
+        """Store its events from now on, if it executes here; False when that is so already."""
+
     def cancel(self, run_id: UUID, action: str, reason: str) -> bool:
         """Stop a run that runs here; False when it does not."""
 
@@ -73,6 +76,10 @@ class NoSlots:
         """Nothing is held."""
 
     def holds(self, run_id: UUID) -> bool:
+        """Nothing is held."""
+        return False
+
+    def follow(self, run_id: UUID) -> bool:
         """Nothing is held."""
         return False
 
@@ -204,6 +211,17 @@ class Runs:
         except BaseException:  # cancelled or failed: nobody will read
             reader.close()
             raise
+
+    async def follow(self, run_id: UUID, *, live: bool) -> Subscription:
+        """Read a run and have its events stored, for those who read its thread; from now on if `live`, else from its
+        first event that is kept. Raises `NotFound`."""
+        if self._slots.follow(run_id):
+            await rows.watch(self._database, run_id, events=True)
+        return (await self.join(run_id, after=None if live else 0)).reader
+
+    async def settle(self) -> None:
+        """Wait until what runs of this process have published so far can be read in the log."""
+        await self._slots.settle()
 
     async def cancel(self, run_id: UUID, *, action: str = "interrupt", reason: str) -> bool:
         """Stop a run wherever it is; False when it is already over. Returns before the worker has stopped."""

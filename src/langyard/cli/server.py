@@ -85,11 +85,19 @@ class Server(uvicorn.Server):
             self._say(f"Stopping: {worker.running} runs have {self._grace_s:g} s to end. Ctrl-C again stops at once.")
         drain = asyncio.create_task(asyncio.to_thread(worker.stop)) if worker is not None else None
         forsaking = asyncio.create_task(self._forsake())
+        ending = asyncio.create_task(self._end_streams(drain))
         await super().shutdown(sockets)
         forsaking.cancel()
+        ending.cancel()
         if drain is not None:
             await drain
         self._say("Stopped.")
+
+    async def _end_streams(self, drain: asyncio.Task[None] | None) -> None:
+        """Streams that never end by themselves end with the last run here."""
+        if drain is not None:
+            await asyncio.wait({drain})
+        self._app.readers.end()
 
     async def _forsake(self) -> None:
         """Once every client has left, what still waits for a run has nobody to answer."""

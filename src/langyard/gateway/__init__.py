@@ -16,7 +16,7 @@ from langyard import __version__
 from langyard.gateway import docs, errors, health, openapi
 from langyard.gateway.agent import assistants, crons, items, meta
 from langyard.gateway.agent.runs import making as runs
-from langyard.gateway.agent.threads import states, threads
+from langyard.gateway.agent.threads import states, streams, threads
 from langyard.gateway.courtesies import Head
 from langyard.gateway.parts import GatewaySettings, Parts
 from langyard.gateway.wire import Limits
@@ -78,6 +78,7 @@ def create(parts: Parts) -> FastAPI:
         assistants.routes(parts, limits),
         threads.routes(parts, limits),
         states.routes(parts, limits),
+        streams.routes(parts),
         runs.routes(parts, limits),
         items.routes(parts, limits),
         crons.routes(parts, limits),

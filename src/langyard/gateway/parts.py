@@ -13,6 +13,7 @@ from langyard.items import Items
 from langyard.postgres.database import Database
 from langyard.runs import Runs
 from langyard.sessions import Sessions
+from langyard.streams.threads import ThreadReaders
 from langyard.threads import States, Threads
 
 
@@ -65,6 +66,7 @@ class Parts(Protocol):
     invocations: Invocations
     states: States
     runs: Runs
+    readers: ThreadReaders
     database: Database
     sessions: Sessions
     items: Items

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import time
 from dataclasses import dataclass
+from uuid import UUID
+
+_MS = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,15 +24,29 @@ class Event:
         return f"{self.seq >> 16}-{self.seq & 0xFFFF}"
 
 
+@dataclass(frozen=True, slots=True)
+class ThreadEvent(Event):
+    """An event to a reader of the whole thread, who has to know of which run it is."""
+
+    run_id: UUID
+
+
 class Sequence:
-    """Event numbers of one run: wall-clock milliseconds in the high bits, so that a thread's next run counts on."""
+    """Event numbers of one run: milliseconds in the high bits, fractions of one below.
 
-    __slots__ = ("_last",)
+    They begin at `began_at`, by the database's clock, and go on by this machine's steady one, which cannot overtake it:
+    what comes after on the same thread, on whichever machine and however wrong its clock, gets higher numbers.
+    """
 
-    def __init__(self, after: int = 0) -> None:
-        self._last = after
+    __slots__ = ("_ahead_us", "_last")
+
+    def __init__(self, began_at: dt.datetime | None = None) -> None:
+        now_us = time.time_ns() // 1000 if began_at is None else round(began_at.timestamp() * 1_000_000)
+        self._ahead_us = now_us - time.monotonic_ns() // 1000
+        self._last = 0
 
     def next(self) -> int:
-        """A number above every one before, whatever the clock does."""
-        self._last = max(self._last + 1, (time.time_ns() // 1_000_000) << 16)
+        """A number above every one before."""
+        whole, rest = divmod(time.monotonic_ns() // 1000 + self._ahead_us, _MS)
+        self._last = max(self._last + 1, whole << 16 | (rest << 16) // _MS)
         return self._last

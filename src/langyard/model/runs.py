@@ -82,9 +82,10 @@ class ClaimedRun:
     """A run this process holds the lease on, with what it needs to begin.
 
     `head` is the driver's row of the thread's latest checkpoint if it came along; `fresh` says the thread has none,
-    `followed` that another process reads its events, `watched` that one waits for its end. `thread_config` is what
-    earlier runs left to this one. One with a `cancel_action` is not executed: it was told to stop while nobody had it,
-    and only what it left is settled.
+    `followed` that its events are stored for readers elsewhere, `watched` that somebody elsewhere waits for its end.
+    `thread_config` is what earlier runs left to this one, `claimed_at` when it was claimed, by the database's clock.
+    One with a `cancel_action` is not executed: it was told to stop while nobody had it, and only what it left is
+    settled.
     """
 
     run_id: UUID
@@ -103,6 +104,7 @@ class ClaimedRun:
     head: Mapping[str, Any] | None = None
     cancel_action: str | None = None
     cancel_reason: str | None = None
+    claimed_at: dt.datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,6 +69,7 @@ async def start(
         run_id=request.run_id, thread_id=row["thread_id"], graph_id=request.graph_id, kwargs=request.kwargs,
         attempt=row["attempt"], fence=row["fence"], user_id=request.user_id, assistant_id=request.assistant_id,
         metadata=row["metadata"], thread_config=row["config"], head=head,
+        followed=row["followed"], watched=row["watched"], claimed_at=row["created_at"],
         fresh=row["fresh"] or (row["checkpoint_id"] is None and row["seen"] == row["revision"]),
     )  # fmt: skip
     return Started(run, claimed, superseded)
@@ -265,6 +266,6 @@ def _claimed(row: Row) -> ClaimedRun:
         run_id=row["run_id"], thread_id=row["thread_id"], graph_id=row["graph_id"], kwargs=row["kwargs"],
         attempt=row["attempt"], fence=row["fence"], user_id=row["user_id"], assistant_id=row["assistant_id"],
         metadata=row["metadata"], thread_config=row.get("config") or {}, followed=row["followed"],
-        watched=row["watched"],
+        watched=row["watched"], claimed_at=row["started_at"],
         cancel_action=row["cancel_action"], cancel_reason=row["cancel_reason"],
     )  # fmt: skip

@@ -5,6 +5,8 @@ Each event is encoded once, by the caller, and only if somebody reads it or will
 
 from __future__ import annotations
 
+import datetime as dt
+
 from langyard.model.events import Event, Sequence
 from langyard.model.runs import RunEnd
 from langyard.postgres.writer import Lease, Writer
@@ -14,7 +16,7 @@ from langyard.streams.port import Ended, NoRelay, Relay
 
 class Outlet:
     """Events of one attempt at a run. `followed`: another process reads them; `kept`: somebody may come for them later;
-    `watched`: another process waits for the end."""
+    `watched`: another process waits for the end. They are numbered from `began_at` on, by the database's clock."""
 
     def __init__(
         self,
@@ -26,6 +28,7 @@ class Outlet:
         followed: bool = False,
         kept: bool = False,
         watched: bool = False,
+        began_at: dt.datetime | None = None,
     ) -> None:
         self.followed = followed
         self._lease = lease
@@ -34,7 +37,7 @@ class Outlet:
         self._relay = relay or NoRelay()
         self._kept = kept
         self._watched = watched
-        self._sequence = Sequence()
+        self._sequence = Sequence(began_at)
         self._stored = 0
 
     @property

@@ -13,8 +13,8 @@ from langyard.model.errors import Conflict, NotFound
 from langyard.model.ids import uuid7
 from langyard.model.reserved import own_metadata
 from langyard.postgres.database import Database, Row
-from langyard.postgres.pruning import keep_latest
 from langyard.postgres.rows import threads as rows
+from langyard.postgres.rows.pruning import keep_latest
 from langyard.postgres.writer import Writer
 
 log = logging.getLogger(__name__)

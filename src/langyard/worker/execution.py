@@ -9,7 +9,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -30,6 +30,7 @@ from langyard.streams import LocalBus, Outlet, Relay
 from langyard.worker import events
 from langyard.worker.invocation import config_of, context_of, input_of, parts
 from langyard.worker.messages import Messages
+from langyard.worker.protocol import MODES, protocol_parts
 
 log = logging.getLogger("langyard.runs")
 
@@ -85,10 +86,15 @@ class Execution:
         self._messages = Messages() if "messages" in asked and "messages-tuple" not in asked else None
         if "events" in asked:
             self._modes.add("events")
+        # Its readers speak the event protocol: LangGraph streams another way for them.
+        self._protocol = bool(claimed.kwargs.get("event_streaming"))
+        if self._protocol:
+            self._modes |= set(MODES)
         self.lease = Lease(claimed.run_id, claimed.thread_id, claimed.fence, on_lost=self._on_lost)
         self.outlet = Outlet(
             self.lease, means.bus, means.writer, means.relay,
             followed=claimed.followed, watched=claimed.watched, kept=bool(claimed.kwargs.get("stream_resumable")),
+            began_at=claimed.claimed_at,
         )  # fmt: skip
         fresh = claimed.fresh and claimed.attempt == 1
         self._scope = Scope(
@@ -240,8 +246,15 @@ class Execution:
         ) as pregel:
             value = await input_of(claimed, saver, config)
             options["context"] = context_of(claimed, pregel)
-            async for namespace, mode, chunk in parts(pregel, value, config, options, events="events" in self._modes):
-                self._take(mode, namespace, chunk)
+            if self._protocol:
+                graph_name = serde.dumps({"event": "running", "graph_name": claimed.graph_id})
+                self.outlet.publish("lifecycle", graph_name)
+                stream = protocol_parts(pregel, value, config, options)
+            else:
+                stream = parts(pregel, value, config, options, events="events" in self._modes)
+            async with aclosing(stream):
+                async for namespace, mode, chunk in stream:
+                    self._take(mode, namespace, chunk)
             return await self._settle(pregel, config, saver)
 
     def _take(self, mode: str, namespace: tuple[str, ...], chunk: Any) -> None:
@@ -253,7 +266,7 @@ class Execution:
                     # Nothing is checkpointed: this is the only place that knows of it.
                     self._scope.interrupts[found[0].id] = found
             self._last, self._seen_state = events.without_interrupts(chunk), True
-        if mode not in self._modes:
+        if mode not in self._modes and not mode.startswith("custom:"):
             return
         if mode == "messages" and self._messages is not None:
             for name, data in self._messages.take(*chunk):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from dataclasses import fields, is_dataclass
 from typing import Any, get_type_hints
 
@@ -104,7 +104,7 @@ def _target(goto: Any) -> Any:
 
 async def parts(
     graph: Pregel[Any, Any, Any, Any], value: Any, config: RunnableConfig, options: Mapping[str, Any], *, events: bool
-) -> AsyncIterator[Part]:
+) -> AsyncGenerator[Part, None]:
     """What the graph streams as (namespace, mode, chunk); with `events` LangChain's own events among it."""
     subgraphs = options["subgraphs"]
     if not events:

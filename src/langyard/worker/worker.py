@@ -142,6 +142,14 @@ class Worker:
         """Whether the run executes here."""
         return run_id in self._executions
 
+    def follow(self, run_id: UUID) -> bool:
+        """Store its events from now on, if it executes here; False when that is so already."""
+        execution = self._executions.get(run_id)
+        if execution is None or execution.outlet.followed:
+            return False
+        execution.outlet.followed = True
+        return True
+
     async def settle(self) -> None:
         """Wait, on the caller's loop, until what was published so far is stored."""
         if self._loop is not None:

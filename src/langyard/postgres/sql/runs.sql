@@ -5,7 +5,7 @@
 -- Slides the session (if one is named), makes its thread busy, inserts the run, and claims it at once when a worker is
 -- offered and nothing else is open on the thread. The latest checkpoint comes along; `fresh` says the thread was made
 -- here, `seen` the revision this statement's snapshot read: when it differs from `revision`, the thread changed
--- meanwhile and the checkpoint must be read again. No row: no such session or thread, it is busy and
+-- meanwhile and the checkpoint must be read again. A thread that is read as a whole has the run announced. No row: no such session or thread, it is busy and
 -- `reject` was set, or its revision is not the one asked for.
 with session as (
     update langyard.sessions s set last_accessed = now(), expires_at = now() + s.ttl
@@ -26,6 +26,10 @@ with session as (
         updated_at = now()
     where (t.open_runs = 0 or not %(reject)s) and t.revision = coalesce(%(revision)s::bigint, t.revision)
     returning t.thread_id, t.open_runs, t.revision, t.config, t.metadata as thread_metadata, (t.xmax = 0) as fresh
+), reader as (
+    select exists (
+        select from langyard.thread_readers x where x.thread_id = thread.thread_id and x.until > now()
+    ) as there from thread
 ), run as (
     insert into langyard.runs (
         run_id, thread_id, assistant_id, graph_id, user_id, status, kwargs, metadata, multitask_strategy, priority,
@@ -40,7 +44,8 @@ with session as (
         claimed::int, claimed::int, case when claimed then %(worker_id)s::uuid end,
         -- A delayed run queues where it begins, not where it was asked for: it must not hold up those before it.
         now() + delay, now() + delay, case when claimed then now() end,
-        %(lasting)s or (%(awaited)s and not claimed), %(events)s and not claimed, %(temporary)s, case when %(webhook)s then now() end,
+        %(lasting)s or (%(awaited)s and not claimed) or reader.there,
+        (%(events)s and not claimed) or reader.there, %(temporary)s, case when %(webhook)s then now() end,
         %(fairness_group)s::text,
         -- A hint: whether it is the first of its thread is seen again by whoever claims it.
         claimed or (%(after_s)s::float8 <= 0 and (thread.open_runs = 1 or not exists (
@@ -51,7 +56,7 @@ with session as (
             %(graph_id)s,
             langyard.share_of(%(fairness_group)s::text, %(user_id)s, %(assistant_id)s::uuid, %(graph_id)s),
             %(priority)s::integer) end
-    from thread, lateral (
+    from thread, reader, lateral (
         select case
                 when thread.open_runs > 1 or %(worker_id)s::uuid is null or %(after_s)s::float8 > 0 then false
                 when %(graph_cap)s::integer is null and %(user_cap)s::integer is null then true
@@ -61,15 +66,17 @@ with session as (
         -- Asked once, whatever is read of it.
         offset 0
     ) as offer
-    returning status, attempt, fence, created_at, metadata
+    returning status, attempt, fence, created_at, metadata, followed, watched
 )
 select
-    thread.thread_id, run.status, run.attempt, run.fence, run.created_at, run.metadata,
+    thread.thread_id, run.followed, run.watched, run.status, run.attempt, run.fence, run.created_at, run.metadata,
     thread.revision, thread.config, thread.thread_metadata, thread.fresh,
     (select x.revision from langyard.threads x where x.thread_id = thread.thread_id) as seen,
     case when run.status = 'pending' and %(worker_id)s::uuid is null then pg_notify('langyard', 'wake')::text end as told,
+    case when reader.there
+        then pg_notify('langyard', 'run ' || thread.thread_id || ' ' || %(run_id)s::text)::text end as announced,
     head.*
-from run cross join thread
+from run cross join thread cross join reader
 left join lateral (
     select c.checkpoint_id, c.parent_checkpoint_id, c.checkpoint, c.metadata as checkpoint_metadata,
         (select array_agg(array[b.channel::bytea, b.type::bytea, b.blob])
@@ -99,7 +106,7 @@ update langyard.runs r set
 from candidate, langyard.threads t
 where r.run_id = candidate.run_id and r.status = 'pending' and t.thread_id = r.thread_id
 returning r.run_id, r.thread_id, r.assistant_id, r.graph_id, r.user_id, r.kwargs, r.metadata, r.attempt, r.fence,
-    r.followed, r.watched, r.cancel_action, r.cancel_reason, r.multitask_strategy, r.created_at, t.config;
+    r.followed, r.watched, r.cancel_action, r.cancel_reason, r.multitask_strategy, r.created_at, r.started_at, t.config;
 
 -- name: candidates
 -- A walk along the queue of each graph, as far as it must: rows that wait for another on their thread are not on it.

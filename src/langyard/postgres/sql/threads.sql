@@ -43,10 +43,16 @@ select thread_id, status, metadata, config, open_runs, revision from langyard.th
 where thread_id = %(thread_id)s for update;
 
 -- name: set_state
-update langyard.threads set
-    status = %(status)s, "values" = %(values)s::jsonb, interrupts = %(interrupts)s::jsonb, error = null,
-    revision = revision + 1, updated_at = now(), state_updated_at = now()
-where thread_id = %(thread_id)s;
+-- Whoever reads the thread is told, whichever process they are in.
+with changed as (
+    update langyard.threads set
+        status = %(status)s, "values" = %(values)s::jsonb, interrupts = %(interrupts)s::jsonb, error = null,
+        revision = revision + 1, updated_at = now(), state_updated_at = now()
+    where thread_id = %(thread_id)s
+    returning thread_id
+)
+select pg_notify('langyard', 'state ' || c.thread_id)
+from changed c join langyard.thread_readers x on x.thread_id = c.thread_id and x.until > now();
 
 -- name: copy
 -- What waits for an answer in the source waits in the copy; what runs or has failed there does neither here.

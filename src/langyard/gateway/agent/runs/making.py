@@ -10,12 +10,13 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
+from langyard.gateway.agent.lasting import Gone
 from langyard.gateway.agent.reading import answer_with
 from langyard.gateway.agent.runs import reading
 from langyard.gateway.agent.runs.bodies import RunBody, invocation
 from langyard.gateway.agent.runs.documents import RUN, RUNS, WAITED, asks, asks_many
 from langyard.gateway.agent.runs.shapes import invoked_json, outcome_json, path_of
-from langyard.gateway.agent.runs.streams import Gone, RunStream, Waited
+from langyard.gateway.agent.runs.streams import RunStream, Waited
 from langyard.gateway.openapi import events, problems
 from langyard.gateway.parts import Parts
 from langyard.gateway.wire import Limits, as_model, read_json

@@ -13,11 +13,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from langyard import serde
+from langyard.gateway.agent.lasting import Gone
 from langyard.gateway.agent.reading import answer_with, chosen, flag, path_id, read, whole
 from langyard.gateway.agent.runs.bodies import CancelBody
 from langyard.gateway.agent.runs.documents import RUN, RUNS, WAITED, answers, asks_to_cancel, parameters
 from langyard.gateway.agent.runs.shapes import FIELDS, NOT_FOUND, outcome_json, path_of, run_json
-from langyard.gateway.agent.runs.streams import ErrorStream, Gone, RunStream, Waited
+from langyard.gateway.agent.runs.streams import ErrorStream, RunStream, Waited
 from langyard.gateway.openapi import events, problems
 from langyard.gateway.parts import Parts
 from langyard.gateway.wire import Limits

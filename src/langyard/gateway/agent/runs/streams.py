@@ -1,6 +1,5 @@
 """Answers that last as long as a run: its events as server-sent events, or its end as one document (contract A.4, A.5).
 
-The headers go out at once and something every few seconds of silence, so that no proxy takes the client for forgotten.
 Who leaves stops reading; what then becomes of the run is said by `on_gone`. Used by the routes of runs.
 """
 
@@ -8,12 +7,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping
-from contextlib import suppress
 
-from starlette.responses import Response
-from starlette.types import Receive, Scope, Send
+from starlette.types import Send
 
 from langyard import serde
+from langyard.gateway.agent.lasting import Gone, Lasting, chunk
 from langyard.gateway.agent.runs.shapes import NOT_FOUND
 from langyard.gateway.sse import HEADERS, HEARTBEAT, frame
 from langyard.model.events import Event
@@ -23,48 +21,9 @@ from langyard.streams import Subscription
 # Told to every reader whatever it asked for: without one of them clients take a stream for broken and come back.
 _LAST = ("end", "error")
 _SPACE = b"\n"
-Gone = Callable[[], Awaitable[object]]
 
 
-class _Lasting(Response):
-    """Writes until it is done or the client has left, whichever is first."""
-
-    def __init__(self, headers: Mapping[str, str], heartbeat_s: float, on_gone: Gone | None) -> None:
-        super().__init__(headers=dict(headers))
-        del self.headers["content-length"]
-        self._heartbeat_s = heartbeat_s
-        self._on_gone = on_gone
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        writing = asyncio.create_task(self._all(send))
-        listening = asyncio.create_task(_left(receive))
-        try:
-            await asyncio.wait({writing, listening}, return_when=asyncio.FIRST_COMPLETED)
-            gone = not writing.done()
-        finally:
-            listening.cancel()
-            if not writing.done():
-                writing.cancel()
-            with suppress(asyncio.CancelledError):
-                await writing
-            self.close()
-        if gone and self._on_gone is not None:
-            await self._on_gone()
-
-    async def _all(self, send: Send) -> None:
-        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-        await self.write(send)
-        await _chunk(send, b"", more=False)
-
-    async def write(self, send: Send) -> None:
-        """The body."""
-        raise NotImplementedError
-
-    def close(self) -> None:
-        """Stop reading."""
-
-
-class RunStream(_Lasting):
+class RunStream(Lasting):
     """A run's events from where `reader` stands; `modes` are those wanted (None: all), `ids` says whether they can be
     read again. The last is `end`, or `error` when the run was deleted."""
 
@@ -95,7 +54,7 @@ class RunStream(_Lasting):
         told, last = 0, ""
         while True:
             if not await reader.wait(self._heartbeat_s):
-                await _chunk(send, HEARTBEAT)
+                await chunk(send, HEARTBEAT)
                 continue
             # The end is looked for first: what was published before it is then sure to be taken.
             end = reader.end
@@ -111,7 +70,7 @@ class RunStream(_Lasting):
             if end is not None and last != "end":
                 frames.append(_last_frame(end))
             if frames:
-                await _chunk(send, b"".join(frames))
+                await chunk(send, b"".join(frames))
             if end is not None:
                 return
 
@@ -122,7 +81,7 @@ class RunStream(_Lasting):
         return mode in self._modes or (mode.startswith("messages/") and "messages" in self._modes)
 
 
-class ErrorStream(_Lasting):
+class ErrorStream(Lasting):
     """A stream of one error: there is no such run; or of nothing at all."""
 
     media_type = "text/event-stream"
@@ -134,10 +93,10 @@ class ErrorStream(_Lasting):
     async def write(self, send: Send) -> None:
         """The error."""
         if not self._silent:
-            await _chunk(send, frame("error", serde.dumps(NOT_FOUND)))
+            await chunk(send, frame("error", serde.dumps(NOT_FOUND)))
 
 
-class Waited(_Lasting):
+class Waited(Lasting):
     """One JSON document, after as many line ends as it took."""
 
     media_type = "application/json"
@@ -165,8 +124,8 @@ class Waited(_Lasting):
         ending = asyncio.ensure_future(self._ending())
         try:
             while not (await asyncio.wait({ending}, timeout=self._heartbeat_s))[0]:
-                await _chunk(send, _SPACE)
-            await _chunk(send, ending.result())
+                await chunk(send, _SPACE)
+            await chunk(send, ending.result())
         finally:
             ending.cancel()
 
@@ -175,12 +134,3 @@ def _last_frame(end: RunEnd) -> bytes:
     if end.thread_id is None:
         return frame("error", serde.dumps(NOT_FOUND))
     return frame("end", serde.dumps({"run_id": end.run_id, "status": end.status}))
-
-
-async def _chunk(send: Send, data: bytes, *, more: bool = True) -> None:
-    await send({"type": "http.response.body", "body": data, "more_body": more})
-
-
-async def _left(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
