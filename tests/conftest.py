@@ -21,6 +21,7 @@ from psycopg import sql
 
 from langyard.model.errors import LangyardError
 from langyard.postgres import embedded, migrations
+from tests.redis_server import RedisServer, running
 
 _HOME = pytest.StashKey[Path]()
 # What is thrown away at the end need not survive a crash. Crash tests start a server of their own.
@@ -123,3 +124,10 @@ def database(postgres_url: str, _template: str) -> Iterator[str]:
     yield _at(postgres_url, name)
     with psycopg.connect(postgres_url, autocommit=True) as connection:
         connection.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(name)))
+
+
+@pytest.fixture
+def redis_server(tmp_path: Path) -> Iterator[RedisServer]:
+    """A server that speaks Redis, for this test alone."""
+    with running(tmp_path / "redis") as server:
+        yield server

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Mapping
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 from langyard.assistants import Assistants
 from langyard.config import (
@@ -23,7 +25,7 @@ from langyard.graphs import Graphs
 from langyard.graphs.embeddings import load_embeddings
 from langyard.invocations import Invocations
 from langyard.items import Items
-from langyard.model.errors import LangyardError, Unavailable
+from langyard.model.errors import ConfigurationError, LangyardError, Unavailable
 from langyard.model.runs import Caps
 from langyard.model.shown import run_json
 from langyard.postgres import embedded
@@ -35,12 +37,15 @@ from langyard.postgres.store import Store, StoreOptions, VectorIndex, open_store
 from langyard.postgres.writer import Writer
 from langyard.runs import NoSlots, Runs
 from langyard.sessions import Sessions
-from langyard.streams import LocalBus, RemoteEvents
+from langyard.streams import Heard, LocalBus, RemoteEvents
 from langyard.streams.threads import ThreadReaders
 from langyard.threads import States, Threads
 from langyard.webhooks import Sender, WebhookRules, Webhooks
 from langyard.worker import Worker
 from langyard.worker.worker import Options
+
+if TYPE_CHECKING:
+    from langyard.streams.redis import RedisRelay
 
 log = logging.getLogger(__name__)
 
@@ -68,6 +73,7 @@ class App:
         self._store = store or StoreOptions()
         self.webhooks = Webhooks(webhooks)
         self._embedded: EmbeddedServer | None = None
+        self._relay: RedisRelay | None = None
         self._chores: list[asyncio.Task[None]] = []
 
     async def __aenter__(self) -> App:
@@ -105,17 +111,7 @@ class App:
         await self.database.open()
         self.sender = Sender(self.database, self.webhooks, run_json, poll_s=settings.webhooks.poll_seconds)
         self.sender.start()
-        wake = self.sender.wake
-        if self._with_worker:
-            self.worker = Worker(
-                self._worker_options(url, direct), self.graphs, self.bus, store=self._open_store, on_webhook=wake
-            )
-            await asyncio.to_thread(self.worker.start)
-        poll_s = settings.worker.poll_seconds
-        remote = RemoteEvents(self.database, self.bus, poll_s=poll_s)
-        slots = self.worker or NoSlots()
-        self.runs = Runs(self.database, self.bus, slots, remote, poll_s=poll_s, on_webhook=wake, caps=self._caps)
-        await self.runs.open()
+        await self._open_runs(url, direct)
         self.assistants = Assistants(self.database, self.graphs)
         await self.assistants.open()
         self.invocations = Invocations(self.database, self.runs, self.assistants, self.webhooks)
@@ -134,6 +130,8 @@ class App:
         )
         self._listener = Listener(direct, self._on_note, self._on_gap)
         self._listener.start()
+        if self._relay is not None:
+            self._relay.start(Heard(self.runs.on_part, self.runs.on_ended, self._on_relayed, self._on_gap))
         self.sessions = Sessions(
             self.database, ttl_s=settings.sessions.ttl_seconds, grace_s=settings.sessions.grace_seconds
         )
@@ -144,6 +142,33 @@ class App:
         self._chores.append(asyncio.create_task(self._sweep_threads(), name="langyard thread sweep"))
         self._chores.append(asyncio.create_task(self._sweep_items(), name="langyard store sweep"))
         self._chores.append(asyncio.create_task(self.crons.watch(), name="langyard crons"))
+
+    async def _open_runs(self, url: str, direct: str) -> None:
+        """What executes runs here, if anything does, and what reads them wherever they execute."""
+        poll_s, wake = self.settings.worker.poll_seconds, self.sender.wake
+        self._relay = relay = self._make_relay(self.settings.redis.url)
+        if self._with_worker:
+            self.worker = Worker(
+                self._worker_options(url, direct),
+                self.graphs,
+                self.bus,
+                store=self._open_store,
+                on_webhook=wake,
+                relay=relay,
+            )
+            await asyncio.to_thread(self.worker.start)
+        remote = RemoteEvents(self.database, self.bus, poll_s=poll_s, relay=relay)
+        self.runs = Runs(
+            self.database,
+            self.bus,
+            self.worker or NoSlots(),
+            remote,
+            poll_s=poll_s,
+            on_webhook=wake,
+            caps=self._caps,
+            relay=relay,
+        )
+        await self.runs.open()
 
     def _open_store(self, database: Database) -> Store:
         return open_store(database, self._store)
@@ -166,6 +191,26 @@ class App:
             recursion_limit=settings.runs.recursion_limit,
             caps=self._caps,
         )
+
+    def _make_relay(self, url: str | None) -> RedisRelay | None:
+        if url is None:
+            return None
+        try:
+            from langyard.streams.redis import at
+        except ImportError as error:
+            raise ConfigurationError(
+                "REDIS_URL is set, but the client for Redis is not installed: pip install 'langyard[redis]'."
+            ) from error
+        return at(url)
+
+    def _on_relayed(self, kind: str, text: str) -> None:
+        if not self._listener.listening:  # else PostgreSQL says it as early
+            self._on_note(kind, text)
+
+    @property
+    def lesser(self) -> Mapping[str, float | None]:
+        """What the process can do without, by name: milliseconds of its last answer, None while it gives none."""
+        return {} if self._relay is None else {"redis": self._relay.latency_ms}
 
     def _on_note(self, kind: str, text: str) -> None:
         self.assistants.on_note(kind, text)
@@ -209,6 +254,8 @@ class App:
         await asyncio.gather(*self._chores, return_exceptions=True)
         if self.worker is not None:
             await asyncio.to_thread(self.worker.stop)
+        if self._relay is not None:
+            await self._relay.close()
         if hasattr(self, "_listener"):
             await self._listener.close()
         if hasattr(self, "sender"):

@@ -16,7 +16,7 @@ from langyard.model.runs import Caps, ClaimedRun, Run, RunEnd, RunRequest
 from langyard.postgres import runs as rows
 from langyard.postgres.database import Database
 from langyard.postgres.rows import events as log_rows
-from langyard.streams import LocalBus, RemoteEvents, Subscription
+from langyard.streams import Ended, LocalBus, NoRelay, Part, Relay, RemoteEvents, Subscription
 
 log = logging.getLogger(__name__)
 
@@ -112,11 +112,13 @@ class Runs:
         poll_s: float = 1.0,
         on_webhook: Callable[[], None] = lambda: None,
         caps: Caps | None = None,
+        relay: Relay | None = None,
     ) -> None:
         self._database = database
         self._bus = bus
         self._slots = slots
         self._remote = remote
+        self._relay = relay or NoRelay()
         self._poll_s = poll_s
         self._on_webhook = on_webhook
         self._caps = caps
@@ -165,6 +167,7 @@ class Runs:
             await self._tell_superseded(request, started.superseded)
         if started.run.status == "pending":
             self._slots.wake()
+            self._relay.tell("wake", "")
             self._remote.follow(request.run_id, 0) if events else self._remote.expect(request.run_id)
         return StartedRun(started.run, reader)
 
@@ -195,6 +198,7 @@ class Runs:
                 await self._slots.settle()
             else:
                 await rows.watch(self._database, run_id, events=True)
+                self._relay.tell("follow", str(run_id))
             found = await rows.outcome(self._database, run_id)
             if found is None:
                 raise _not_found(run_id)
@@ -227,7 +231,8 @@ class Runs:
         """Stop a run wherever it is; False when it is already over. Returns before the worker has stopped."""
         state = await rows.cancel(self._database, run_id, action=action, reason=reason)
         if state == "asked":
-            self._slots.cancel(run_id, action, reason)
+            if not self._slots.cancel(run_id, action, reason):
+                self._relay.tell("cancel", str(run_id))
             self._slots.wake()
         elif state == "ended":
             await self._publish_end(run_id)
@@ -242,13 +247,29 @@ class Runs:
         elif kind in ("cancel", "follow"):
             self._slots.look()
         elif kind in ("end", "events"):
-            named, _, seq = text.partition(" ")
+            named, _, number = text.partition(" ")
             run_id = UUID(named)
             if self._bus.waits(run_id) and not self._slots.holds(run_id):
                 if kind == "end":
-                    self._tell(self._publish_end(run_id))
-                elif self._remote.seen(run_id) < int(seq):
-                    self._tell(self._remote.pull(run_id, int(seq)))
+                    self._tell(self._end_told(run_id))
+                else:
+                    self._remote.told(run_id, int(number))
+
+    def on_part(self, part: Part) -> None:
+        """A relay brought events of a run that another process executes. Called on the gateway's loop."""
+        if not self._slots.holds(part.run_id):
+            self._remote.take(part)
+
+    def on_ended(self, ended: Ended) -> None:
+        """A relay brought the end of a run that another process executed. Called on the gateway's loop."""
+        run_id = ended.end.run_id
+        if not self._bus.waits(run_id) or self._slots.holds(run_id):
+            return
+        if self._remote.complete(ended):
+            self._remote.forget(run_id)
+            self._bus.finish(ended.end)
+        else:
+            self._tell(self._publish_end(run_id))
 
     def on_gap(self) -> None:
         """Notifications may have been missed: look at everything."""
@@ -295,6 +316,11 @@ class Runs:
                     await self._publish_end(run_id)
             except LangyardError as error:
                 log.warning("cannot look for ended runs: %s", error.detail)
+
+    async def _end_told(self, run_id: UUID) -> None:
+        await self._remote.grace()
+        if self._bus.open(run_id):
+            await self._publish_end(run_id)
 
     async def _publish_end(self, run_id: UUID) -> None:
         await self._remote.pull(run_id)

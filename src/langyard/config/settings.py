@@ -118,7 +118,7 @@ class RedisSettings:
         None,
         "REDIS_URL",
         values.redis(),
-        "Redis or Valkey for wake-ups, live events, cache and rate counters; unset, PostgreSQL carries them.",
+        "Redis or Valkey, 6.2 or newer, to carry events between processes at once; unset, PostgreSQL does.",
         secret=True,
         also=("REDIS_URI",),
     )

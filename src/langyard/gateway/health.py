@@ -40,7 +40,9 @@ class Dependency(BaseModel):
 class ReadyAnswer(BaseModel):
     """Whether requests can be served."""
 
-    status: Literal["ready", "unready"]
+    status: Literal["ready", "degraded", "unready"] = Field(
+        description="`degraded`: all requests are served, more slowly, without a dependency that is not needed."
+    )
     dependencies: dict[str, Dependency]
     draining: bool = Field(description="Whether the server is shutting down.")
 
@@ -95,11 +97,16 @@ def routes(parts: Parts) -> APIRouter:
         latency_ms = await probe.latency_ms()
         healthy = latency_ms is not None
         serving = healthy and not parts.draining
+        lesser = parts.lesser
         body: dict[str, Any] = {
-            "status": "ready" if serving else "unready",
-            "dependencies": {"postgresql": {"status": "healthy" if healthy else "unhealthy", "latency_ms": latency_ms}},
+            "status": ("degraded" if None in lesser.values() else "ready") if serving else "unready",
+            "dependencies": {name: _dependency(found) for name, found in {"postgresql": latency_ms, **lesser}.items()},
             "draining": parts.draining,
         }
         return answer_json(body, 200 if serving else 503)
 
     return router
+
+
+def _dependency(latency_ms: float | None) -> dict[str, Any]:
+    return {"status": "healthy" if latency_ms is not None else "unhealthy", "latency_ms": latency_ms}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Protocol
 
 from langyard.assistants import Assistants
@@ -73,6 +74,10 @@ class Parts(Protocol):
     crons: Crons
     conversations: Conversations
     draining: bool
+
+    @property
+    def lesser(self) -> Mapping[str, float | None]:
+        """What the process can do without, by name: milliseconds of its last answer, None while it gives none."""
 
     @property
     def settings(self) -> Settings:

@@ -21,24 +21,26 @@ _IDLE_S = 30.0
 
 
 class Listener:
-    """Calls `on_note(kind, text)` for each notification and `on_gap()` whenever some may have been missed."""
+    """Calls `on_note(kind, text)` for each notification and `on_gap()` whenever some may have been missed. `listening`
+    says whether notifications come at the moment."""
 
     def __init__(self, url: str, on_note: Callable[[str, str], None], on_gap: Callable[[], None]) -> None:
         self._url = url
         self._on_note = on_note
         self._on_gap = on_gap
-        self._listening: asyncio.Task[None] | None = None
+        self._task: asyncio.Task[None] | None = None
+        self.listening = False
 
     def start(self) -> None:
         """Begin to listen on the running loop; a database that is away is tried again."""
-        self._listening = asyncio.create_task(self._run(), name="langyard listener")
+        self._task = asyncio.create_task(self._run(), name="langyard listener")
 
     async def close(self) -> None:
         """Stop listening."""
-        if self._listening is not None:
-            self._listening.cancel()
+        if self._task is not None:
+            self._task.cancel()
             with suppress(asyncio.CancelledError):
-                await self._listening
+                await self._task
 
     async def _run(self) -> None:
         delay = 0.1
@@ -49,9 +51,11 @@ class Listener:
                 ) as connection:
                     await connection.execute("listen langyard")
                     delay = 0.1
+                    self.listening = True
                     self._on_gap()
                     await self._listen(connection)
             except psycopg.Error as error:
+                self.listening = False
                 log.warning("not listening for wake-ups: %s", type(error).__name__)
                 await asyncio.sleep(delay)
                 delay = min(delay * 2, 2.0)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from langyard.streams.local import LocalBus, Subscription
 from langyard.streams.outlet import Outlet
-from langyard.streams.port import Ended, NoRelay, Part, Relay
+from langyard.streams.port import Ended, Heard, NoRelay, Part, Relay
 from langyard.streams.postgres import RemoteEvents
 
-__all__ = ["Ended", "LocalBus", "NoRelay", "Outlet", "Part", "Relay", "RemoteEvents", "Subscription"]
+__all__ = ["Ended", "Heard", "LocalBus", "NoRelay", "Outlet", "Part", "Relay", "RemoteEvents", "Subscription"]

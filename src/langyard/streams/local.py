@@ -144,6 +144,10 @@ class LocalBus:
         """Whether anybody here waits for this run."""
         return run_id in self._readers
 
+    def open(self, run_id: UUID) -> bool:
+        """Whether anybody here waits for this run who has not been told of its end."""
+        return any(reader.end is None for reader in self._readers.get(run_id, ()))
+
     def waited(self) -> list[UUID]:
         """The runs somebody here waits for."""
         return list(self._readers)

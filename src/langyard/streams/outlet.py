@@ -6,6 +6,7 @@ Each event is encoded once, by the caller, and only if somebody reads it or will
 from __future__ import annotations
 
 import datetime as dt
+from uuid import UUID
 
 from langyard.model.events import Event, Sequence
 from langyard.model.runs import RunEnd
@@ -39,6 +40,11 @@ class Outlet:
         self._watched = watched
         self._sequence = Sequence(began_at)
         self._stored = 0
+
+    @property
+    def run_id(self) -> UUID:
+        """The run whose events these are."""
+        return self._lease.run_id
 
     @property
     def stored(self) -> bool:

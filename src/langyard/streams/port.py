@@ -7,6 +7,7 @@ relay may lose, repeat or delay whatever it likes, and readers only notice that 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 from uuid import UUID
@@ -37,8 +38,22 @@ class Ended:
     last: int
 
 
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """Who is told of what a relay brings, on the gateway's loop. `gap`: something may have been missed."""
+
+    part: Callable[[Part], None]
+    ended: Callable[[Ended], None]
+    note: Callable[[str, str], None]
+    gap: Callable[[], None]
+
+
 class Relay(Protocol):
     """Carries events and ends of runs to other processes at once, and forgets them. No method waits or raises."""
+
+    @property
+    def live(self) -> bool:
+        """Whether what is told arrives, as far as one can know. If not, who reads does not wait for it."""
 
     def watch(self, run_id: UUID) -> None:
         """Bring what is told of this run, from about now on. On the gateway's loop."""
@@ -58,6 +73,11 @@ class Relay(Protocol):
 
 class NoRelay:
     """The log alone: everything comes from PostgreSQL."""
+
+    @property
+    def live(self) -> bool:
+        """Nothing is told."""
+        return False
 
     def watch(self, run_id: UUID) -> None:
         """Notifications come without being asked for."""

@@ -18,10 +18,13 @@ from langyard.model.errors import Unavailable
 from langyard.postgres.database import Database
 from langyard.postgres.rows import events as log_rows
 from langyard.streams.local import LocalBus
-from langyard.streams.port import NoRelay, Part, Relay
+from langyard.streams.port import Ended, NoRelay, Part, Relay
 
 log = logging.getLogger(__name__)
 
+# A relay that works is a moment behind the notification, which leaves before the commit is answered: what it brings
+# need not be asked for.
+GRACE_S = 0.01
 # Events of a relay that are held back until the log has brought what is missing before them.
 _HELD = 2000
 
@@ -31,6 +34,7 @@ class _Followed:
     """How far a run has been handed out, and what of the relay waits for what is missing before it."""
 
     seen: int
+    told: int = 0
     fence: int = 0
     held: list[Part] = field(default_factory=list)
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -78,10 +82,30 @@ class RemoteEvents:
         """Whether this run's events come from another process."""
         return run_id in self._runs
 
-    def seen(self, run_id: UUID) -> int:
-        """The highest number handed out of a run that is followed, else 0."""
+    def told(self, run_id: UUID, number: int) -> None:
+        """A notification: the run's log goes up to this number. It is read if that is news."""
         followed = self._runs.get(run_id)
-        return followed.seen if followed is not None else 0
+        if followed is None or number <= max(followed.seen, followed.told):
+            return
+        checking, followed.told = followed.told > followed.seen, number
+        if not (checking and self._relay.live):  # else whoever waits for the relay will see
+            self._spawn(self._check(run_id, followed))
+
+    async def _check(self, run_id: UUID, followed: _Followed) -> None:
+        if self._relay.live:
+            await asyncio.sleep(GRACE_S)
+        if followed.seen < followed.told:
+            await self.pull(run_id, followed.told)
+
+    async def grace(self) -> None:
+        """A notification of an end may be a moment ahead of what a relay tells of it."""
+        if self._relay.live:
+            await asyncio.sleep(GRACE_S)
+
+    def complete(self, ended: Ended) -> bool:
+        """Whether all stored events of a run that has ended are handed out, as far as it is followed."""
+        followed = self._runs.get(ended.end.run_id)
+        return followed is None or followed.seen >= ended.last
 
     async def pull(self, run_id: UUID, upto: int | None = None) -> None:
         """Read on and hand out, at least to number `upto` if that is said; nothing for a run nobody follows.

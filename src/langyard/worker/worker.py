@@ -29,7 +29,7 @@ from langyard.postgres import runs as rows
 from langyard.postgres.database import Database
 from langyard.postgres.workers import Heartbeat, bury
 from langyard.postgres.writer import Writer
-from langyard.streams import LocalBus
+from langyard.streams import LocalBus, Relay
 from langyard.worker.execution import Execution, Means, Stop
 from langyard.worker.lease import LeaseKeeper
 
@@ -70,6 +70,7 @@ class Worker:
         *,
         store: Callable[[Database], BaseStore] | None = None,
         on_webhook: Callable[[], None] = lambda: None,
+        relay: Relay | None = None,
     ) -> None:
         self.worker_id = uuid4()
         self._options = options
@@ -77,6 +78,7 @@ class Worker:
         self._bus = bus
         self._store = store
         self._on_webhook = on_webhook
+        self._relay = relay
         self._lock = threading.Lock()
         self._free = options.slots
         self._open = False
@@ -198,6 +200,7 @@ class Worker:
             timeout_s=options.run_timeout_s,
             recursion_limit=options.recursion_limit,
             on_webhook=self._on_webhook,
+            relay=self._relay,
         )
         await self._enlist()
         chores = [asyncio.create_task(chore) for chore in (self._claim(), self._sweep(), self._reconcile())]
