@@ -42,6 +42,7 @@ QUICK = {
     "extras": [],
 }
 TOKEN_STREAMS = 32
+APIS = ("workflow", "threads", "stateless", "stream")
 EXTRA_SECONDS = 90
 FAULTS = (Unavailable, RunFailed, OSError, TimeoutError, ValueError, KeyError, subprocess.SubprocessError)
 """What a side that does not do as it should may raise; it costs that side its figures, not the others theirs."""
@@ -74,7 +75,13 @@ def arguments(given: Sequence[str]) -> argparse.Namespace:
     option("--rounds", type=int, help="of all sides; default 2")
     option("--extras", type=_names(["token-streams", *measure.EXTRAS]), help="what is no cell, or none; default all")
     option("--quick", action="store_true", help="a look: what needs no installation, echo and chain10, 1 s, 1 round")
-    option("--api", choices=["workflow", "threads"], default="workflow", help="the route Langyard is asked by")
+    option(
+        "--api",
+        choices=APIS,
+        default="workflow",
+        help="the routes that are asked: /workflow/execute of Langyard, or of "
+        "all who serve them /threads/{id}/runs/wait, /runs/wait, /threads/{id}/runs/stream",
+    )
     option("--profile", action="store_true", help="write stacks under load to benchmarks/.scratch; costs speed")
     option("--markdown", type=Path, metavar="FILE", help="write the tables there too")
     option("--json", type=Path, metavar="FILE", help="write the figures there")

@@ -56,6 +56,15 @@ class HttpSide(Side):
     def request(self, graph: str, values: dict[str, Any], thread: str, streamed: bool) -> bytes:
         """The request that runs a graph on a thread and answers with its result, or with its tokens as events."""
         body = {"assistant_id": graph, "input": values}
+        api = self.context.api
+        if api == "stateless":
+            return (
+                post("/runs/stream", {**body, "stream_mode": "messages-tuple"})
+                if streamed
+                else post("/runs/wait", body)
+            )
+        if api == "stream" and not streamed:
+            return post(f"/threads/{thread}/runs/stream", body)
         if streamed:
             return post(f"/threads/{thread}/runs/stream", {**body, "stream_mode": "messages-tuple"})
         return post(f"/threads/{thread}/runs/wait", body)

@@ -17,7 +17,7 @@ from benchmarks.processes import Server, Unavailable
 
 @dataclass(frozen=True)
 class Context:
-    """What an invocation gives its sides. `api` is the route Langyard is asked by: `workflow` or `threads`."""
+    """What an invocation gives its sides. `api` names the routes that are asked, one of `APIS`."""
 
     database: Database
     api: str = "workflow"

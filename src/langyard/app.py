@@ -39,6 +39,7 @@ from langyard.runs import NoSlots, Runs
 from langyard.sessions import Sessions
 from langyard.streams import Heard, LocalBus, RemoteEvents
 from langyard.streams.threads import ThreadReaders
+from langyard.telemetry.metrics import Metrics
 from langyard.threads import States, Threads
 from langyard.webhooks import Sender, WebhookRules, Webhooks
 from langyard.worker import Worker
@@ -66,6 +67,7 @@ class App:
         self.settings = settings
         self.graphs = graphs
         self._caps = _caps(settings, own or OwnSection())
+        self.metrics = Metrics()
         self.bus = LocalBus(limit=settings.streams.buffer_events)
         self.worker: Worker | None = None
         self.draining = False
@@ -155,6 +157,7 @@ class App:
                 store=self._open_store,
                 on_webhook=wake,
                 relay=relay,
+                metrics=self.metrics,
             )
             await asyncio.to_thread(self.worker.start)
         remote = RemoteEvents(self.database, self.bus, poll_s=poll_s, relay=relay)
@@ -169,6 +172,13 @@ class App:
             relay=relay,
         )
         await self.runs.open()
+
+    def pools(self) -> dict[str, dict[str, int]]:
+        """How the connections of each pool stand."""
+        found = {"gateway": self.database.pool_stats()}
+        if self.worker is not None and (told := self.worker.pool()):
+            found["worker"] = told
+        return found
 
     def _open_store(self, database: Database) -> Store:
         return open_store(database, self._store)

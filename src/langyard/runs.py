@@ -12,7 +12,7 @@ from uuid import UUID
 
 from langyard.model.errors import LangyardError, NotFound, Unavailable
 from langyard.model.events import Event
-from langyard.model.runs import Caps, ClaimedRun, Run, RunEnd, RunRequest
+from langyard.model.runs import Caps, ClaimedRun, Queue, Run, RunEnd, RunRequest
 from langyard.postgres import runs as rows
 from langyard.postgres.database import Database
 from langyard.postgres.rows import events as log_rows
@@ -177,6 +177,10 @@ class Runs:
         if run is None:
             raise _not_found(run_id)
         return run
+
+    async def queue(self) -> Queue:
+        """How the queue stands, of all processes."""
+        return await rows.queue(self._database)
 
     async def wait(self, run_id: UUID) -> RunEnd:
         """The end of a run, whichever process runs it. Raises `NotFound`."""

@@ -105,6 +105,10 @@ class Sessions:
         check_id(user_id, "user_id")
         return [_session(row) for row in await rows.search(self._database, user_id, limit=limit, offset=offset)]
 
+    async def count_active(self) -> int:
+        """How many have not expired, whoever has them."""
+        return await rows.count_active(self._database)
+
     async def close(self, session_id: str, user_id: str) -> Session:
         """Let nothing start on it any more; `delete` follows. Also an expired one. Raises `NotFound`."""
         wanted = _wanted(user_id, session_id)

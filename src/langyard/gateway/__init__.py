@@ -13,17 +13,19 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 
 from langyard import __version__
-from langyard.gateway import docs, errors, health, openapi
+from langyard.gateway import docs, errors, health, openapi, vitals
 from langyard.gateway.agent import assistants, crons, items, meta
 from langyard.gateway.agent.runs import making as runs
 from langyard.gateway.agent.threads import states, streams, threads
 from langyard.gateway.courtesies import Head
+from langyard.gateway.metering import Meter
 from langyard.gateway.parts import GatewaySettings, Parts
 from langyard.gateway.wire import Limits
 from langyard.gateway.workflow import sessions, workflows
 from langyard.gateway.workflow.idempotency import Idempotency
 from langyard.gateway.workflow.turns import Turns
 from langyard.model.errors import LangyardError
+from langyard.telemetry.metrics import Metrics
 
 __all__ = ["Parts", "create"]
 
@@ -61,7 +63,7 @@ def create(parts: Parts) -> FastAPI:
         version=__version__,
         description="Runs LangGraph workflows durably, in sessions.",
         lifespan=lifespan,
-        middleware=_middleware(settings),
+        middleware=_middleware(settings, parts.metrics),
         openapi_url=f"{prefix}/openapi.json",
         docs_url=None,
         redoc_url=None,
@@ -84,6 +86,7 @@ def create(parts: Parts) -> FastAPI:
         crons.routes(parts, limits),
         meta.routes(parts),
         health.routes(parts),
+        vitals.routes(parts),
         docs.routes(),
     ):
         api.include_router(router, prefix=prefix)
@@ -91,9 +94,9 @@ def create(parts: Parts) -> FastAPI:
     return api
 
 
-def _middleware(settings: GatewaySettings) -> list[Middleware]:
+def _middleware(settings: GatewaySettings, metrics: Metrics) -> list[Middleware]:
     """From the outside in. Errors get their CORS headers too: a page must be able to read why it was refused."""
-    found = [Middleware(errors.Guard), Middleware(Head)]
+    found = [Middleware(errors.Guard), Middleware(Meter, metrics=metrics), Middleware(Head)]
     if settings.cors_origins:
         cors = Middleware(
             CORSMiddleware,

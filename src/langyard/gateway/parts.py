@@ -14,7 +14,9 @@ from langyard.items import Items
 from langyard.postgres.database import Database
 from langyard.runs import Runs
 from langyard.sessions import Sessions
+from langyard.streams import LocalBus
 from langyard.streams.threads import ThreadReaders
+from langyard.telemetry.metrics import Metrics
 from langyard.threads import States, Threads
 
 
@@ -58,6 +60,18 @@ class Settings(Protocol):
         """The HTTP side."""
 
 
+class Working(Protocol):
+    """`worker.Worker`, as far as it is looked at here."""
+
+    @property
+    def slots(self) -> int:
+        """Runs it may execute."""
+
+    @property
+    def running(self) -> int:
+        """Runs it executes."""
+
+
 class Parts(Protocol):
     """`app.App`: its rules are there once it is open."""
 
@@ -74,6 +88,15 @@ class Parts(Protocol):
     crons: Crons
     conversations: Conversations
     draining: bool
+    metrics: Metrics
+    bus: LocalBus
+
+    @property
+    def worker(self) -> Working | None:
+        """The worker of this process, if it has one."""
+
+    def pools(self) -> dict[str, dict[str, int]]:
+        """By pool: `size`, `available`, `max`."""
 
     @property
     def lesser(self) -> Mapping[str, float | None]:

@@ -127,3 +127,17 @@ def shown_error(error: Mapping[str, Any]) -> dict[str, Any]:
     """A run's error as a client sees it."""
     text = "An internal error occurred" if error.get("hidden") else error.get("message", "")
     return {"error": error.get("error", ""), "message": text}
+
+
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """How the queue stands: runs that are due and wait, runs under way on all workers, and seconds of waiting.
+
+    An unblocked run waits for a worker alone: nothing runs before it on its thread.
+    """
+
+    pending: int
+    running: int
+    oldest_wait_s: float | None
+    median_wait_s: float | None
+    oldest_unblocked_wait_s: float | None

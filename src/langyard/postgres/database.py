@@ -73,6 +73,15 @@ class Database:
         """Close every connection."""
         await self.pool.close()
 
+    def pool_stats(self) -> dict[str, int]:
+        """Connections there are, those that wait for work, and the most there may be."""
+        told = self.pool.get_stats()
+        return {
+            "size": told.get("pool_size", 0),
+            "available": told.get("pool_available", 0),
+            "max": told.get("pool_max", 0),
+        }
+
     async def _configure(self, connection: Connection) -> None:
         arrays.register(connection)
         set_json_loads(serde.loads, connection)

@@ -11,7 +11,7 @@ import psycopg
 
 from langyard import serde
 from langyard.model.errors import Unavailable
-from langyard.model.runs import Caps, ClaimedRun, Run, RunEnd, RunRequest
+from langyard.model.runs import Caps, ClaimedRun, Queue, Run, RunEnd, RunRequest
 from langyard.postgres.arrays import Ints, Uuids
 from langyard.postgres.checkpoints import usable_head
 from langyard.postgres.database import Database, Row
@@ -254,6 +254,13 @@ async def hand_back(database: Database, worker_id: UUID, run_ids: Sequence[UUID]
 async def open_runs(database: Database, thread_id: UUID) -> list[Row]:
     """The thread's pending and running runs, oldest first."""
     return await database.fetch(_SQL["open_of_thread"], {"thread_id": thread_id})
+
+
+async def queue(database: Database) -> Queue:
+    """How the queue stands."""
+    row = await database.fetch_one(_SQL["queue"])
+    assert row is not None
+    return Queue(**row)
 
 
 def _run(row: Row) -> Run:

@@ -152,6 +152,11 @@ class LocalBus:
         """The runs somebody here waits for."""
         return list(self._readers)
 
+    @property
+    def open_readers(self) -> int:
+        """How many read or wait here."""
+        return sum(len(readers) for readers in list(self._readers.values()))
+
     def publish(self, run_id: UUID, event: Event) -> None:
         """Give an event to every reader of its run."""
         for reader in self._readers.get(run_id, ()):

@@ -10,7 +10,7 @@ import logging
 import time
 from collections.abc import Callable
 from contextlib import aclosing, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from langchain_core.runnables import RunnableConfig
@@ -27,6 +27,7 @@ from langyard.postgres.checkpoints import Checkpointer, Scope
 from langyard.postgres.database import Database
 from langyard.postgres.writer import Finish, Lease, Writer
 from langyard.streams import LocalBus, Outlet, Relay
+from langyard.telemetry.metrics import Metrics
 from langyard.worker import events
 from langyard.worker.invocation import config_of, context_of, input_of, parts
 from langyard.worker.messages import Messages
@@ -48,6 +49,7 @@ class Means:
     recursion_limit: int | None
     on_webhook: Callable[[], None]
     relay: Relay | None = None
+    metrics: Metrics = field(default_factory=Metrics)
 
 
 @dataclass(slots=True)
@@ -157,9 +159,17 @@ class Execution:
             log.warning("the lease is lost: another worker has taken the run over", extra=self._facts)
             return
         log.info("workflow_complete", extra={**self._timed, "status": finished.status})
+        self._count(finished)
         self.outlet.finish(finished)
         if self.claimed.kwargs.get("webhook"):
             self._means.on_webhook()
+
+    def _count(self, end: RunEnd) -> None:
+        metrics, graph_id = self._means.metrics, self.claimed.graph_id
+        metrics.count("langgraph_runs_total", graph_id, end.status)
+        metrics.observe("langgraph_workflow_execution_seconds", time.perf_counter() - self._began, graph_id)
+        if end.status in ("error", "timeout"):
+            metrics.count("langgraph_errors_total", (end.error or {}).get("error") or end.status)
 
     async def _execute(self) -> tuple[RunStatus, str, dict[str, Any] | None] | None:
         """Stream the graph. Returns run status, thread status and error; None when the run is no longer ours to end."""

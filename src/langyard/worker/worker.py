@@ -30,6 +30,7 @@ from langyard.postgres.database import Database
 from langyard.postgres.workers import Heartbeat, bury
 from langyard.postgres.writer import Writer
 from langyard.streams import LocalBus, Relay
+from langyard.telemetry.metrics import Metrics
 from langyard.worker.execution import Execution, Means, Stop
 from langyard.worker.lease import LeaseKeeper
 
@@ -71,6 +72,7 @@ class Worker:
         store: Callable[[Database], BaseStore] | None = None,
         on_webhook: Callable[[], None] = lambda: None,
         relay: Relay | None = None,
+        metrics: Metrics | None = None,
     ) -> None:
         self.worker_id = uuid4()
         self._options = options
@@ -79,6 +81,7 @@ class Worker:
         self._store = store
         self._on_webhook = on_webhook
         self._relay = relay
+        self._metrics = metrics or Metrics()
         self._lock = threading.Lock()
         self._free = options.slots
         self._open = False
@@ -162,6 +165,15 @@ class Worker:
         """Runs executing now."""
         return len(self._executions)
 
+    @property
+    def slots(self) -> int:
+        """Runs it may execute at once."""
+        return self._options.slots
+
+    def pool(self) -> dict[str, int]:
+        """How its connections stand; empty before it has any."""
+        return self._database.pool_stats() if self._open else {}
+
     def _call(self, action: Callable[[], object]) -> None:
         if self._loop is not None:
             with suppress(RuntimeError):  # the loop is closed: there is nothing left to tell it
@@ -201,6 +213,7 @@ class Worker:
             recursion_limit=options.recursion_limit,
             on_webhook=self._on_webhook,
             relay=self._relay,
+            metrics=self._metrics,
         )
         await self._enlist()
         chores = [asyncio.create_task(chore) for chore in (self._claim(), self._sweep(), self._reconcile())]

@@ -40,6 +40,12 @@ async def find(database: Database, session_id: str) -> Row | None:
     return await database.fetch_one(_SQL["find"], {"session_id": session_id})
 
 
+async def count_active(database: Database) -> int:
+    """How many have not expired, whoever has them."""
+    row = await database.fetch_one(_SQL["count_active"])
+    return int(row["n"]) if row else 0
+
+
 async def touch(database: Database, session_id: str, user_id: str) -> Row | None:
     """The user's live session, its expiry slid."""
     return await database.fetch_one(_SQL["touch"], {"session_id": session_id, "user_id": user_id})

@@ -328,5 +328,11 @@ returning run_id, pg_notify('langyard', 'wake')::text as told;
 select run_id, status, worker_id from langyard.runs
 where thread_id = %(thread_id)s and status in ('pending', 'running') order by created_at;
 
--- name: pending_count
-select count(*) as n from langyard.runs where status = 'pending';
+-- name: queue
+-- For those who watch: about once a second a process, however many ask. Read from indexes of open runs alone.
+select count(*) as pending,
+    (select count(*) from langyard.runs where status = 'running') as running,
+    extract(epoch from max(now() - available_at))::float8 as oldest_wait_s,
+    extract(epoch from percentile_cont(0.5) within group (order by now() - available_at))::float8 as median_wait_s,
+    extract(epoch from max(now() - available_at) filter (where ready))::float8 as oldest_unblocked_wait_s
+from langyard.runs where status = 'pending' and available_at <= now();

@@ -37,6 +37,10 @@ where user_id = %(user_id)s and expires_at > now()
 order by last_accessed desc, session_id
 limit %(limit)s offset %(offset)s;
 
+-- name: count_active
+-- By the index on expires_at.
+select count(*) as n from langyard.sessions where expires_at > now();
+
 -- name: close
 -- Ends its life now: nothing new starts on it, and should its deletion be cut short, the sweep completes it.
 update langyard.sessions set expires_at = least(expires_at, now())

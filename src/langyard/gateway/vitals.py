@@ -1,0 +1,126 @@
+"""`GET /metrics`: what this process has counted, and gauges that are looked up when somebody asks (contract A.1)."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from fastapi import APIRouter
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+from starlette.requests import Request
+from starlette.responses import Response
+
+from langyard.gateway.parts import Parts
+from langyard.gateway.wire import answer_json
+from langyard.model.errors import LangyardError
+from langyard.model.runs import Queue
+
+Gauges = dict[str, dict[tuple[str, ...], float]]
+# However often a crowd of collectors asks, the database is asked once in this time.
+_FRESH_S = 1.0
+_WAIT_S = 2.0
+
+
+class Vitals:
+    """Looks up what nobody counts: queue, sessions, pools. A database that is away leaves its gauges out."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._asking: asyncio.Task[tuple[Queue, int] | None] | None = None
+        self._asked_at = float("-inf")
+
+    async def queue(self) -> tuple[Queue, int] | None:
+        """The queue and the number of active sessions, at most a second old; None when there is no answer."""
+        if self._asking is None or (self._asking.done() and time.monotonic() - self._asked_at > _FRESH_S):
+            self._asked_at = time.monotonic()
+            self._asking = asyncio.create_task(self._ask(), name="langyard vitals")
+        done, _ = await asyncio.wait({self._asking}, timeout=_WAIT_S)
+        return self._asking.result() if done else None
+
+    async def _ask(self) -> tuple[Queue, int] | None:
+        try:
+            return await self._parts.runs.queue(), await self._parts.sessions.count_active()
+        except LangyardError:
+            return None
+
+    async def gauges(self) -> Gauges:
+        """Every gauge of the table that can be had now."""
+        parts = self._parts
+        slots, used = self.slots()
+        found: Gauges = {
+            "langgraph_worker_slots": {(): slots},
+            "langgraph_worker_slots_used": {(): used},
+            "langgraph_stream_readers": {(): parts.bus.open_readers},
+            "lg_api_workers_max": {(): slots},
+            "lg_api_workers_active": {(): used},
+            "lg_api_workers_available": {(): slots - used},
+        }
+        pools = parts.pools()
+        for name, key in (("connections", "size"), ("idle", "available"), ("max", "max")):
+            found[f"langgraph_postgres_pool_{name}"] = {(pool,): told[key] for pool, told in pools.items()}
+            found[f"lg_api_pg_pool_{key}"] = {(): sum(told[key] for told in pools.values())}
+        if (asked := await self.queue()) is not None:
+            queue, sessions = asked
+            found["langgraph_active_sessions"] = {(): sessions}
+            for names, value in (
+                (("langgraph_runs_pending", "lg_api_num_pending_runs"), queue.pending),
+                (("langgraph_runs_running", "lg_api_num_running_runs"), queue.running),
+                (("langgraph_queue_oldest_wait_seconds", "lg_api_pending_runs_wait_time_max"), queue.oldest_wait_s),
+                (("langgraph_queue_median_wait_seconds", "lg_api_pending_runs_wait_time_med"), queue.median_wait_s),
+                (
+                    ("langgraph_queue_oldest_unblocked_wait_seconds", "lg_api_pending_unblocked_runs_wait_time_max"),
+                    queue.oldest_unblocked_wait_s,
+                ),
+            ):
+                found |= {name: {(): value or 0.0} for name in names}
+        return found
+
+    def slots(self) -> tuple[int, int]:
+        """Runs this process may execute, and executes."""
+        worker = self._parts.worker
+        return (worker.slots, worker.running) if worker is not None else (0, 0)
+
+    async def document(self) -> Mapping[str, Any]:
+        """The same as JSON, in the Agent Server's form."""
+        asked = await self.queue()
+        slots, used = self.slots()
+        requests = self._parts.metrics.counted("lg_api_http_requests_total")
+        told: dict[str, Any] = {
+            "workers": {"max": slots, "active": used, "available": slots - used},
+            "api": {
+                "http_requests_total": [
+                    {"method": method, "path": path, "status": int(status), "count": int(count)}
+                    for (method, path, status), count in sorted(requests.items())
+                    if status.isdigit()
+                ]
+            },
+            "postgres": {"pools": self._parts.pools()},
+        }
+        if asked is not None:
+            queue = asked[0]
+            told["queue"] = {
+                "n_pending": queue.pending,
+                "n_running": queue.running,
+                "pending_runs_wait_time_max_secs": queue.oldest_wait_s,
+                "pending_runs_wait_time_med_secs": queue.median_wait_s,
+                "pending_unblocked_runs_wait_time_max_secs": queue.oldest_unblocked_wait_s,
+            }
+        return told
+
+
+def routes(parts: Parts) -> APIRouter:
+    """The router; `parts` need not be open yet."""
+    router = APIRouter(tags=["server"])
+    vitals = Vitals(parts)
+    text = {"description": "Prometheus' text format, or JSON with `format=json`.", "content": {"text/plain": {}}}
+
+    @router.get("/metrics", responses={200: text})
+    async def metrics(request: Request) -> Response:
+        """What this process has counted, and how the queue stands."""
+        if request.query_params.get("format") == "json":
+            return answer_json(await vitals.document())
+        return Response(parts.metrics.text(await vitals.gauges()), media_type=CONTENT_TYPE_LATEST)
+
+    return router
