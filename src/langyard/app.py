@@ -5,16 +5,21 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Mapping
+from dataclasses import replace
 from types import TracebackType
 from typing import TYPE_CHECKING
 
 from langyard.assistants import Assistants
+from langyard.auth import Cache, Gate
 from langyard.config import (
+    HttpSection,
     OwnSection,
     Project,
     Settings,
     StoreSection,
     WebhookSection,
+    auth_section,
+    http_section,
     own_section,
     store_section,
     webhook_section,
@@ -22,7 +27,9 @@ from langyard.config import (
 from langyard.conversations import Conversations
 from langyard.crons import Crons
 from langyard.graphs import Graphs
+from langyard.graphs.blocking import pool
 from langyard.graphs.embeddings import load_embeddings
+from langyard.graphs.load import load_part
 from langyard.invocations import Invocations
 from langyard.items import Items
 from langyard.model.errors import ConfigurationError, LangyardError, Unavailable
@@ -63,11 +70,17 @@ class App:
         store: StoreOptions | None = None,
         webhooks: WebhookRules | None = None,
         own: OwnSection | None = None,
+        gate: Gate | None = None,
+        http: HttpSection | None = None,
+        custom: object = None,
     ) -> None:
         self.settings = settings
         self.graphs = graphs
         self._caps = _caps(settings, own or OwnSection())
         self.metrics = Metrics()
+        self.gate = gate
+        self.http = http or HttpSection()
+        self.custom = custom
         self.bus = LocalBus(limit=settings.streams.buffer_events)
         self.worker: Worker | None = None
         self.draining = False
@@ -279,12 +292,20 @@ class App:
             await self.writer.close()
         if hasattr(self, "database"):
             await self.database.close()
+        if self.gate is not None:
+            self.gate.close()
         if self._embedded is not None:
             await asyncio.to_thread(self._embedded.close)
 
 
 def build(settings: Settings, project: Project | None = None, *, with_worker: bool = True) -> App:
-    """The process that these settings and this project describe; nothing is opened yet."""
+    """The process that these settings and this project describe; nothing is opened yet.
+
+    Raises ConfigurationError where what the project says of `auth` or `http` cannot be had: nothing is served then.
+    """
+    http = http_section(project)
+    if http.mount_prefix is not None and not settings.gateway.mount_prefix:
+        settings = replace(settings, gateway=replace(settings.gateway, mount_prefix=http.mount_prefix))
     graphs = Graphs()
     if project is not None:
         graphs.load(project, strict=settings.strict)
@@ -295,7 +316,19 @@ def build(settings: Settings, project: Project | None = None, *, with_worker: bo
         store=_store_options(store_section(project), project),
         webhooks=_webhook_rules(webhook_section(project), settings.webhooks.secret),
         own=own_section(project),
+        gate=_gate(project),
+        http=http,
+        custom=load_part("http.app", http.app, project.root).value if http.app and project is not None else None,
     )
+
+
+def _gate(project: Project | None) -> Gate | None:
+    section = auth_section(project)
+    if section is None or project is None:
+        return None
+    found = load_part("auth.path", section.path, project.root)
+    cache = Cache(section.cache.keys, section.cache.ttl_s, section.cache.size) if section.cache else None
+    return Gate(found.value, found.place, pool.run, cache=cache)
 
 
 def _caps(settings: Settings, own: OwnSection) -> Caps | None:

@@ -146,10 +146,14 @@ class Conversations:
         timeout_s: float | None = None,
         run_id: UUID | None = None,
         stream_mode: Sequence[str] = (),
+        told: Mapping[str, Any] | None = None,
     ) -> Turn:
-        """As `execute`, but without waiting; with `stream_mode` the turn's reader gets those events."""
+        """As `execute`, but without waiting; with `stream_mode` the turn's reader gets those events. `told` is what the
+        server says in the run's `configurable`."""
         self._graphs.get(workflow)
         kwargs: dict[str, Any] = {"input": input}
+        if told:
+            kwargs["server"] = told
         if config:
             kwargs["config"] = config
         self._limit(kwargs, timeout_s)
@@ -202,15 +206,16 @@ class Conversations:
         timeout_s: float | None = None,
         run_id: UUID | None = None,
         stream_mode: Sequence[str] = (),
+        told: Mapping[str, Any] | None = None,
     ) -> Turn:
-        """As `resume`, but without waiting."""
+        """As `resume`, but without waiting. `told` is what the server says in the run's `configurable`."""
         session = await self._sessions.get(session_id, user_id)
         thread = await session_rows.thread(self._database, session.thread_id)
         run = await run_rows.latest(self._database, session.thread_id)
         if thread is None or run is None or thread["status"] != "interrupted":
             raise _nothing(session_id)
         self._graphs.get(run.graph_id)
-        kwargs: dict[str, Any] = {"input": None}
+        kwargs: dict[str, Any] = {"input": None, **({"server": told} if told else {})}
         ids = [entry["id"] for entry in _flat(thread["interrupts"])]
         if ids:
             kwargs["command"] = {"resume": _answers(ids, answer, interrupt_id)}

@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 from uuid import UUID, uuid4
 
 from langyard.assistants import Assistant, Assistants
 from langyard.model.errors import BadRequest, Conflict, NotFound
+from langyard.model.filters import Filter
 from langyard.model.ids import uuid7
 from langyard.model.reserved import own_config, own_configurable, own_metadata
 from langyard.model.runs import MultitaskStrategy, Run, RunRequest
@@ -81,6 +82,42 @@ class Place:
     resumable: bool
 
 
+class Behalf(Protocol):
+    """The one on whose behalf a run is made: `gateway.access.Access`, or `NOBODY`."""
+
+    @property
+    def guarded(self) -> bool:
+        """Whether anything is to be asked."""
+
+    @property
+    def user_id(self) -> str | None:
+        """The identity."""
+
+    def told(self) -> Mapping[str, Any]:
+        """What the server says in the run's `configurable`, and no client may."""
+
+    async def create_run(self, request: RunRequest, assistant: Assistant, thread_id: UUID | None) -> RunRequest:
+        """The run as it may be made. Raises where it may not."""
+
+
+class Nobody:
+    """On nobody's behalf: everything is permitted."""
+
+    guarded = False
+    user_id: str | None = None
+
+    def told(self) -> Mapping[str, Any]:
+        """Nothing."""
+        return {}
+
+    async def create_run(self, request: RunRequest, assistant: Assistant, thread_id: UUID | None) -> RunRequest:
+        """As it is."""
+        return request
+
+
+NOBODY = Nobody()
+
+
 class Invocations:
     """Runs of assistants, on the client's threads or on threads of their own."""
 
@@ -91,19 +128,22 @@ class Invocations:
         self._webhooks = webhooks
 
     async def start(
-        self, asked: Invocation, thread_id: UUID | None, *, events: bool, user_id: str | None = None
+        self, asked: Invocation, thread_id: UUID | None, *, events: bool, behalf: Behalf = NOBODY
     ) -> Invoked:
         """Make the run and read it from its first event on (`events=False`: only its end).
 
+        Whoever makes one for a request says on whose `behalf`: that one's rights are asked here, and nowhere else.
         Without a `thread_id` the run gets a thread of its own, which goes with it unless `on_completion` keeps it.
         Raises `Invalid`, `BadRequest`, `NotFound` (`thread_not_found`, `assistant_not_found`), `Conflict`
-        (`thread_busy`), `Unavailable`.
+        (`thread_busy`), `Unavailable`, and what `behalf` raises.
         """
         if thread_id is None and (asked.command or {}).get("resume") is not None:
             raise BadRequest("You must provide a thread_id when resuming.", code="thread_required")
         await self._webhooks.check(asked.webhook)
-        assistant = await self._assistants.resolve(asked.assistant_id, user_id)
-        request = request_of(asked, assistant, thread_id, user_id)
+        assistant = await self._assistants.resolve(asked.assistant_id)
+        request = request_of(asked, assistant, thread_id, behalf.user_id, behalf.told())
+        if behalf.guarded:
+            request = await behalf.create_run(request, assistant, thread_id)
         started = await self._runs.start(request, events=events)
         if started is not None:
             return Invoked(started.run, request, started.reader)
@@ -111,10 +151,10 @@ class Invocations:
             raise Conflict(BUSY, code="thread_busy")
         raise NotFound("Thread or assistant not found.", code="thread_not_found")
 
-    async def check(self, asked: Invocation, user_id: str | None = None) -> None:
+    async def check(self, asked: Invocation) -> None:
         """Raises what `start` would raise whatever the thread: for those who make many, before they make one."""
         await self._webhooks.check(asked.webhook)
-        await self._assistants.resolve(asked.assistant_id, user_id)
+        await self._assistants.resolve(asked.assistant_id)
 
     async def get(self, run_id: UUID, thread_id: UUID | None) -> Row:
         """A run's row. Raises `NotFound`."""
@@ -139,9 +179,13 @@ class Invocations:
         """Whether there is such a thread."""
         return await rows.thread_exists(self._database, thread_id)
 
-    async def open_runs(self, thread_id: UUID | None, run_ids: Sequence[UUID], status: str | None) -> list[UUID]:
+    async def open_runs(
+        self, thread_id: UUID | None, run_ids: Sequence[UUID], status: str | None, allowed: Filter | None = None
+    ) -> list[UUID]:
         """Those of the runs that can still be stopped: of a thread, or all of a status (None: of both)."""
-        return await rows.open_of(self._database, thread_id=thread_id, run_ids=run_ids or None, status=status)
+        return await rows.open_of(
+            self._database, thread_id=thread_id, run_ids=run_ids or None, status=status, allowed=allowed
+        )
 
     async def cancel(self, run_ids: Sequence[UUID], *, action: Literal["interrupt", "rollback"]) -> None:
         """Stop runs wherever they are. Raises `NotFound` when none of them could be."""
@@ -163,8 +207,17 @@ class Invocations:
         await rows.delete(self._database, run_id)
 
 
-def request_of(asked: Invocation, assistant: Assistant, thread_id: UUID | None, user_id: str | None) -> RunRequest:
-    """The run that is asked for, with what the assistant adds. Raises `BadRequest` when it contradicts itself."""
+def request_of(
+    asked: Invocation,
+    assistant: Assistant,
+    thread_id: UUID | None,
+    user_id: str | None,
+    told: Mapping[str, Any] | None = None,
+) -> RunRequest:
+    """The run that is asked for, with what the assistant adds and the server tells of itself under `told`.
+
+    Raises `BadRequest` when it contradicts itself.
+    """
     stateless = thread_id is None
     temporary = stateless and asked.on_completion == "delete"
     config = own_config(asked.config)
@@ -187,6 +240,7 @@ def request_of(asked: Invocation, assistant: Assistant, thread_id: UUID | None, 
         "durability": asked.durability,
         "temporary": temporary,
         "assistant": dict(assistant.config),
+        "server": told,
     }
     return RunRequest(
         run_id=uuid7(),

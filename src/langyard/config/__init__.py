@@ -4,6 +4,7 @@ from langyard.config.entries import Setting
 from langyard.config.own import GraphSection, OwnSection, own_section
 from langyard.config.project import GraphEntry, Project, read_project, start
 from langyard.config.reading import catalogue, load
+from langyard.config.sections.http import AuthSection, HttpSection, auth_section, http_section
 from langyard.config.settings import (
     DatabaseSettings,
     GatewaySettings,
@@ -21,10 +22,12 @@ from langyard.config.store import StoreSection, store_section
 from langyard.config.webhooks import WebhookSection, webhook_section
 
 __all__ = [
+    "AuthSection",
     "DatabaseSettings",
     "GatewaySettings",
     "GraphEntry",
     "GraphSection",
+    "HttpSection",
     "LimitSettings",
     "LogSettings",
     "OwnSection",
@@ -39,7 +42,9 @@ __all__ = [
     "WebhookSection",
     "WebhookSettings",
     "WorkerSettings",
+    "auth_section",
     "catalogue",
+    "http_section",
     "load",
     "own_section",
     "read_project",

@@ -26,8 +26,8 @@ IMAGE_KEYS = frozenset(
     "python_version node_version api_version base_image image_distro pip_config_file pip_installer source "
     "dockerfile_lines keep_pkg_tools building_tools".split()
 )
-# No room acts on these yet, and who has written `auth` must not believe that it holds. A room that does takes it out.
-IDLE = frozenset(SECTIONS) - {"langyard", "store", "webhooks"}
+# No room acts on these yet, and who has written one must not believe that it holds. A room that does takes it out.
+IDLE = frozenset(SECTIONS) - {"auth", "langyard", "store", "webhooks"}
 KEYS = ("graphs", "dependencies", "env", *SECTIONS, *IMAGE_KEYS, "$schema")
 
 
@@ -210,8 +210,7 @@ class _Reader:
             given = self.content.get(name)
             if isinstance(given, dict):
                 if given and name in IDLE:
-                    warning = f"langgraph.json: `{name}` has no effect in this version of Langyard."
-                    self.warnings.append(warning + (" Every request is let in." if name == "auth" else ""))
+                    self.warnings.append(f"langgraph.json: `{name}` has no effect in this version of Langyard.")
                 if name == "store" and "path" in given:
                     self.warnings.append("langgraph.json: `store.path` has no effect in this version of Langyard.")
                 yield name, given

@@ -76,6 +76,7 @@ class Crons:
         self,
         payload: Mapping[str, Any],
         *,
+        cron_id: UUID | None = None,
         thread_id: UUID | None = None,
         end_time: dt.datetime | None = None,
         user_id: str | None = None,
@@ -86,8 +87,8 @@ class Crons:
         itself, `NotFound` (`assistant_not_found`, `thread_not_found`).
         """
         await self._webhooks.check(payload.get("webhook"))
-        assistant = await self._assistant(payload["assistant_id"], user_id)
-        cron_id, now = uuid7(), dt.datetime.now(dt.UTC)
+        assistant = await self.assistant(payload["assistant_id"])
+        cron_id, now = cron_id or uuid7(), dt.datetime.now(dt.UTC)
         completed = None if thread_id is not None else payload.get("on_run_completed") or "delete"
         row = {
             "cron_id": cron_id,
@@ -109,11 +110,7 @@ class Crons:
             return _cron(made)
         if thread_id is None:
             raise _no_assistant(payload["assistant_id"])
-        raise NotFound(
-            f"Thread with ID '{thread_id}' not found. Please verify the ID is correct and the thread hasn't been "
-            "deleted or expired.",
-            code="thread_not_found",
-        )
+        raise self.no_thread(thread_id)
 
     async def get(self, cron_id: UUID, user_id: str | None = None) -> Cron:
         """Raises `NotFound` (`cron_not_found`)."""
@@ -191,11 +188,21 @@ class Crons:
         """Fire what is due at `now`, by the database's clock if not given; the slots that were taken here."""
         return await rows.fire(self._database, firing_of, now=now, limit=_BATCH)
 
-    async def _assistant(self, wanted: str, user_id: str | None) -> Assistant:
+    async def assistant(self, wanted: str) -> Assistant:
+        """The assistant that a cron is to be made of. Raises `NotFound` (`assistant_not_found`)."""
         try:
-            return await self._assistants.resolve(wanted, user_id)
+            return await self._assistants.resolve(wanted)
         except (Invalid, NotFound):
             raise _no_assistant(wanted) from None
+
+    @staticmethod
+    def no_thread(thread_id: UUID) -> NotFound:
+        """What is said of a thread that is not there, or not for the one who asks."""
+        return NotFound(
+            f"Thread with ID '{thread_id}' not found. Please verify the ID is correct and the thread hasn't been "
+            "deleted or expired.",
+            code="thread_not_found",
+        )
 
 
 def _payload(given: Mapping[str, Any], cron_id: UUID) -> dict[str, Any]:

@@ -56,12 +56,25 @@ def request_for(row: Mapping[str, Any], assistant: Assistant) -> RunRequest:
         on_completion=row["on_run_completed"] or "delete",
         **given,
     )
-    request = request_of(asked, assistant, row["thread_id"], row["user_id"] or None)
+    user_id = row["user_id"] or None
+    request = request_of(asked, assistant, row["thread_id"], user_id, told_of(user_id))
     # What the run can be known by, in its context as in its configurable: only the server may say it.
     config = dict(request.kwargs.get("config") or {})
     config["configurable"] = {**(config.get("configurable") or {}), "cron_id": cron_id}
     context = {**(request.kwargs.get("context") or {}), "cron_id": cron_id}
     return replace(request, kwargs={**request.kwargs, "config": config, "context": context}, awaited=False)
+
+
+def told_of(user_id: str | None) -> dict[str, Any] | None:
+    """What a cron's run is told of its user: who made the cron. What that one was permitted then is not remembered."""
+    if user_id is None:
+        return None
+    user = {"identity": user_id, "is_authenticated": True, "display_name": user_id, "permissions": []}
+    return {
+        "langgraph_auth_user": user,
+        "langgraph_auth_user_id": user_id,
+        "langgraph_auth_permissions": [],
+    }
 
 
 def _assistant_of(row: Row) -> Assistant:

@@ -14,12 +14,14 @@ from starlette.middleware.cors import CORSMiddleware
 
 from langyard import __version__
 from langyard.gateway import docs, errors, health, openapi, vitals
+from langyard.gateway.access.authenticating import Authenticating
+from langyard.gateway.access.headers import HeaderRule
 from langyard.gateway.agent import assistants, crons, items, meta
 from langyard.gateway.agent.runs import making as runs
 from langyard.gateway.agent.threads import states, streams, threads
 from langyard.gateway.courtesies import Head
 from langyard.gateway.metering import Meter
-from langyard.gateway.parts import GatewaySettings, Parts
+from langyard.gateway.parts import Parts
 from langyard.gateway.wire import Limits
 from langyard.gateway.workflow import sessions, workflows
 from langyard.gateway.workflow.idempotency import Idempotency
@@ -63,7 +65,7 @@ def create(parts: Parts) -> FastAPI:
         version=__version__,
         description="Runs LangGraph workflows durably, in sessions.",
         lifespan=lifespan,
-        middleware=_middleware(settings, parts.metrics),
+        middleware=_middleware(parts, limits),
         openapi_url=f"{prefix}/openapi.json",
         docs_url=None,
         redoc_url=None,
@@ -90,13 +92,21 @@ def create(parts: Parts) -> FastAPI:
         docs.routes(),
     ):
         api.include_router(router, prefix=prefix)
+    forwarded = parts.http.configurable_headers
+    api.state.guarded = parts.gate is not None
+    api.state.forwarded = HeaderRule(forwarded) if forwarded is not None else None
     openapi.install(api)
     return api
 
 
-def _middleware(settings: GatewaySettings, metrics: Metrics) -> list[Middleware]:
+def _middleware(parts: Parts, limits: Limits) -> list[Middleware]:
     """From the outside in. Errors get their CORS headers too: a page must be able to read why it was refused."""
-    found = [Middleware(errors.Guard), Middleware(Meter, metrics=metrics), Middleware(Head)]
+    settings = parts.settings.gateway
+    found = [Middleware(errors.Guard), Middleware(Meter, metrics=parts.metrics), Middleware(Head)]
+    if parts.gate is not None:
+        found.append(
+            Middleware(Authenticating, gate=parts.gate, parts=parts, limits=limits, prefix=settings.mount_prefix)
+        )
     if settings.cors_origins:
         cors = Middleware(
             CORSMiddleware,

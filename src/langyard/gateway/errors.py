@@ -17,6 +17,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from langyard import serde
+from langyard.auth import Refused
 from langyard.conversations import Outcome
 from langyard.gateway.courtesies import slashless
 from langyard.model import errors
@@ -79,6 +80,8 @@ def of_family(found: errors.LangyardError) -> Response:
     """The answer to an error raised on purpose."""
     if isinstance(found, UnsupportedMedia):
         return error(415, found.code, found.detail)
+    if isinstance(found, Refused):
+        return error(found.status, found.code, found.detail, headers=found.headers)
     status = next((STATUS[kind] for kind in type(found).__mro__ if kind in STATUS), None)
     if status is None:
         return unexpected(found)

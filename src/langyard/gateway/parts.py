@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from langyard.assistants import Assistants
+from langyard.auth import Gate
 from langyard.conversations import Conversations
 from langyard.crons import Crons
 from langyard.graphs import Graphs
@@ -60,6 +61,78 @@ class Settings(Protocol):
         """The HTTP side."""
 
 
+class Headers(Protocol):
+    """`config.http.HeaderSection`: patterns in which `*` stands for anything."""
+
+    @property
+    def includes(self) -> tuple[str, ...]:
+        """Those that are let through."""
+
+    @property
+    def excludes(self) -> tuple[str, ...]:
+        """Those that are not, whatever else says."""
+
+
+class Cors(Protocol):
+    """`config.http.CorsSection`. None where the file says nothing."""
+
+    @property
+    def allow_origins(self) -> tuple[str, ...] | None:
+        """Whose pages may call."""
+
+    @property
+    def allow_methods(self) -> tuple[str, ...] | None:
+        """With which methods."""
+
+    @property
+    def allow_headers(self) -> tuple[str, ...] | None:
+        """With which headers."""
+
+    @property
+    def allow_credentials(self) -> bool | None:
+        """Whether with cookies."""
+
+    @property
+    def allow_origin_regex(self) -> str | None:
+        """Whose pages may call, said otherwise."""
+
+    @property
+    def expose_headers(self) -> tuple[str, ...]:
+        """Which headers they may read, besides ours."""
+
+    @property
+    def max_age(self) -> int:
+        """For how many seconds a browser may remember it."""
+
+
+class Http(Protocol):
+    """`config.HttpSection`: `http` of langgraph.json. `disabled` are features without their `disable_`."""
+
+    @property
+    def disabled(self) -> frozenset[str]:
+        """What is not served: assistants, threads, runs, store, meta, webhooks, ui, mcp, a2a, event_streaming."""
+
+    @property
+    def cors(self) -> Cors | None:
+        """Whose pages may call."""
+
+    @property
+    def configurable_headers(self) -> Headers | None:
+        """Which headers a run sees."""
+
+    @property
+    def logging_headers(self) -> Headers | None:
+        """Which headers are logged."""
+
+    @property
+    def enable_custom_route_auth(self) -> bool:
+        """Whether custom routes are authenticated."""
+
+    @property
+    def middleware_order(self) -> str:
+        """`middleware_first` or `auth_first`."""
+
+
 class Working(Protocol):
     """`worker.Worker`, as far as it is looked at here."""
 
@@ -73,8 +146,11 @@ class Working(Protocol):
 
 
 class Parts(Protocol):
-    """`app.App`: its rules are there once it is open."""
+    """`app.App`: its rules are there once it is open. Without a `gate` everybody is let in; `custom` is the project's
+    own application."""
 
+    gate: Gate | None
+    custom: object
     graphs: Graphs
     assistants: Assistants
     threads: Threads
@@ -105,6 +181,10 @@ class Parts(Protocol):
     @property
     def settings(self) -> Settings:
         """All settings."""
+
+    @property
+    def http(self) -> Http:
+        """What the project says of HTTP."""
 
     async def open(self) -> None:
         """Open everything."""

@@ -18,6 +18,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import NamedTuple
 
+from langyard.model.errors import ConfigurationError
+
 JAVASCRIPT = (".ts", ".tsx", ".mts", ".cts", ".js", ".jsx", ".mjs", ".cjs")
 FOREIGN = tuple(sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib"))
 OURS = str(Path(__file__).parents[1])
@@ -54,6 +56,14 @@ def load_export(target: str, root: Path) -> Export:
         near = difflib.get_close_matches(name, vars(module), n=1)
         raise LoadError(f"{source} has no {name!r}.{f' Did you mean {near[0]!r}?' if near else ''}")
     return Export(getattr(module, name), _place(module, name, source, root))
+
+
+def load_part(section: str, target: str, root: Path) -> Export:
+    """What `target` of a section of `langgraph.json` names. Raises ConfigurationError: without it nothing is served."""
+    try:
+        return load_export(target, root)
+    except LoadError as wrong:
+        raise ConfigurationError(f"`{section}`: {wrong}") from wrong
 
 
 def described(wrong: BaseException) -> str:

@@ -22,6 +22,8 @@ _KWARGS: Mapping[str, tuple[str, Any]] = {
     "resumable": ("stream_resumable", False),
     "durability": ("durability", "async"),
 }
+# What of a run's user whoever sees the run is shown. The rest, tokens among it, is for the graph alone.
+_USER = ("identity", "display_name", "is_authenticated", "permissions")
 
 
 def run_json(row: Mapping[str, Any]) -> dict[str, Any]:
@@ -55,6 +57,10 @@ def kwargs_json(row: Mapping[str, Any]) -> dict[str, Any]:
         "user_id": row["user_id"] or "",
     }
     shown = {name: kwargs.get(ours, default) for name, (ours, default) in _KWARGS.items()}
-    config["configurable"] = {**(config.get("configurable") or {}), **(kwargs.get("checkpoint") or {}), **ids}
+    server = dict(kwargs.get("server") or {})
+    if user := server.get("langgraph_auth_user"):
+        server["langgraph_auth_user"] = {name: user[name] for name in _USER if name in user}
+    client = config.get("configurable") or {}
+    config["configurable"] = {**client, **server, **(kwargs.get("checkpoint") or {}), **ids}
     config["metadata"] = row["metadata"]
     return {**shown, "config": config, "checkpoint_during": shown["durability"] != "exit"}

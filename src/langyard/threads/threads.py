@@ -10,6 +10,7 @@ from typing import Any, Literal
 from uuid import UUID, uuid4
 
 from langyard.model.errors import Conflict, NotFound
+from langyard.model.filters import Filter
 from langyard.model.ids import uuid7
 from langyard.model.reserved import own_metadata
 from langyard.postgres.database import Database, Row
@@ -137,9 +138,9 @@ class Threads:
         """Their pending and running runs: what is to be stopped before the threads are deleted."""
         return await rows.open_runs(self._database, thread_ids)
 
-    async def of_assistant(self, assistant_id: UUID, limit: int = 1000) -> list[UUID]:
-        """Threads that this assistant's runs made or used last."""
-        return await rows.of_assistant(self._database, assistant_id, limit)
+    async def of_assistant(self, assistant_id: UUID, allowed: Filter | None = None, limit: int = 1000) -> list[UUID]:
+        """Threads that this assistant's runs made or used last, those that pass `allowed` if it is given."""
+        return await rows.of_assistant(self._database, assistant_id, limit, allowed)
 
     async def delete(self, thread_ids: Sequence[UUID], user_id: str | None = None) -> int:
         """Delete those there are, each with all that belongs to it; how many there were."""

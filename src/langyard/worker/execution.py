@@ -29,7 +29,7 @@ from langyard.postgres.writer import Finish, Lease, Writer
 from langyard.streams import LocalBus, Outlet, Relay
 from langyard.telemetry.metrics import Metrics
 from langyard.worker import events
-from langyard.worker.invocation import config_of, context_of, input_of, parts
+from langyard.worker.invocation import config_of, context_of, input_of, parts, user_of
 from langyard.worker.messages import Messages
 from langyard.worker.protocol import MODES, protocol_parts
 
@@ -252,6 +252,7 @@ class Execution:
             access="threads.create_run",
             checkpointer=saver,
             store=means.store,
+            user=user_of(claimed),
             context=kwargs.get("context"),
         ) as pregel:
             value = await input_of(claimed, saver, config)
@@ -309,7 +310,9 @@ class Execution:
             config = config_of(self.claimed, self._means.recursion_limit)
             saver = Checkpointer(self._means.database, self._means.writer, self._scope)
             graph = self._means.graphs.get(self.claimed.graph_id)
-            async with graph.open(config, access="threads.read", checkpointer=saver) as pregel:
+            async with graph.open(
+                config, access="threads.read", checkpointer=saver, user=user_of(self.claimed)
+            ) as pregel:
                 state = await pregel.aget_state(config)
                 if state.values:
                     self._last, self._seen_state = state.values, True

@@ -11,13 +11,20 @@ from langgraph.pregel import Pregel
 from langgraph.types import Command, Send
 from pydantic import BaseModel
 
+from langyard.auth import remembered
 from langyard.model.configs import merged
+from langyard.model.principal import User
 from langyard.model.runs import ClaimedRun
 from langyard.postgres.checkpoints import Checkpointer
 
 # LangGraph's own keys in `configurable`; a client must not reach them.
 _RESERVED = "__"
 _HIDDEN = "langsmith:hidden"
+_NOBODY: Mapping[str, Any] = {
+    "langgraph_auth_user": None,
+    "langgraph_auth_user_id": "",
+    "langgraph_auth_permissions": [],
+}
 Part = tuple[tuple[str, ...], str, Any]
 
 
@@ -35,8 +42,9 @@ def config_of(claimed: ClaimedRun, recursion_limit: int | None) -> RunnableConfi
     checkpoint = {key: value for key, value in (kwargs.get("checkpoint") or {}).items() if value is not None}
     client = {k: v for k, v in (given.get("configurable") or {}).items() if not k.startswith(_RESERVED)}
     metadata = {**(given.get("metadata") or {}), **claimed.metadata, **ids, "run_attempt": claimed.attempt}
+    server = {**_NOBODY, **(kwargs.get("server") or {}), "langgraph_auth_user": user_of(claimed)}
     config: RunnableConfig = {
-        "configurable": {**client, **checkpoint, **ids},
+        "configurable": {**client, **server, **checkpoint, **ids},
         "metadata": {key: value for key, value in metadata.items() if value is not None},
         "run_id": claimed.run_id,
     }
@@ -45,6 +53,12 @@ def config_of(claimed: ClaimedRun, recursion_limit: int | None) -> RunnableConfi
     if limit := given.get("recursion_limit") or recursion_limit:
         config["recursion_limit"] = limit
     return config
+
+
+def user_of(claimed: ClaimedRun) -> User | None:
+    """The user whose run it is, as `authenticate` knew it; None where nobody authenticates."""
+    facts = (claimed.kwargs.get("server") or {}).get("langgraph_auth_user")
+    return remembered(facts) if facts else None
 
 
 def context_of(claimed: ClaimedRun, graph: Pregel[Any, Any, Any, Any]) -> Any:

@@ -359,7 +359,9 @@ async def test_i35_nobody_can_pretend(agents: Agents):
         metadata={"run_id": "mine", "assistant_id": "mine", "kept": 1},
     )
     seen = found["seen"]
-    assert not set(reserved) & set(seen["configurable"])
+    assert seen["configurable"]["langgraph_auth_user"] is None
+    assert seen["configurable"]["langgraph_auth_user_id"] == ""
+    assert "__otel_x" not in seen["configurable"]
     assert seen["configurable"]["mine"] == 1
     assert seen["metadata"]["assistant_id"] == str(system_id("configured"))
     assert seen["metadata"]["run_id"] != "mine"

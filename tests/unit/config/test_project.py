@@ -45,7 +45,6 @@ def test_a_project(tmp_path):
     assert project.warnings == (
         "langgraph.json: nothing reads the key `webhoks`. Did you mean `webhooks`?",
         "langgraph.json: `store.path` has no effect in this version of Langyard.",
-        "langgraph.json: `auth` has no effect in this version of Langyard. Every request is let in.",
     )
 
 

@@ -69,9 +69,11 @@ async def until(holds: Callable[[], bool], seconds: float = 20.0) -> None:
 
 @asynccontextmanager
 async def serve(database: str, **settings: Any) -> AsyncIterator[Served]:
-    """`settings` are those of the gateway, but for mappings named as other rooms, and `sections` of a project file."""
-    gate = Gate()
-    sections = settings.pop("sections", {})
+    """`settings` are those of the gateway, but for mappings named as other rooms, and either a `project`, whose graphs
+    come besides those of the tests, or `sections` of a project file."""
+    gate, project = Gate(), settings.pop("project", None)
+    if sections := settings.pop("sections", {}):
+        project = Project(Path("langgraph.json"), sections=sections)
     app = build(
         Settings(
             database=DatabaseSettings(url=database, migrate=False, pool_max_size=5),
@@ -82,7 +84,7 @@ async def serve(database: str, **settings: Any) -> AsyncIterator[Served]:
             webhooks=WebhookSettings(**settings.pop("webhooks", {})),
             gateway=GatewaySettings(**settings),
         ),
-        Project(Path("langgraph.json"), sections=sections) if sections else None,
+        project,
     )
     for name, graph in graphs(gate).items():
         app.graphs.register(name, graph)

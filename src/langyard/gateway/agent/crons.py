@@ -13,13 +13,15 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from langyard.crons import Cron, Search
+from langyard.gateway.access import access_of
 from langyard.gateway.agent.bodies import Json, Limit, Offset, SortOrder
 from langyard.gateway.agent.reading import answer_with, body_id, chosen, page, path_id, read
 from langyard.gateway.agent.runs.bodies import RunBody, invocation
 from langyard.gateway.openapi import body_of, problems
 from langyard.gateway.parts import Parts
 from langyard.gateway.wire import Limits, answer_json, as_model
-from langyard.model.errors import BadRequest, Invalid
+from langyard.model.errors import BadRequest, Invalid, NotFound
+from langyard.model.ids import uuid7
 
 CronField = Literal[
     "cron_id", "assistant_id", "thread_id", "user_id", "end_time", "schedule", "timezone", "payload", "next_run_date",
@@ -117,8 +119,28 @@ def routes(parts: Parts, limits: Limits) -> APIRouter:
 def _add_making(router: APIRouter, parts: Parts, limits: Limits) -> None:
     async def made(request: Request, thread_id: UUID | None) -> Response:
         body = await read(request, CreateCronBody, limits)
-        payload = _checked(body)
-        return answer_json(plain(await parts.crons.create(payload, thread_id=thread_id, end_time=_time(body.end_time))))
+        payload, access, cron_id = _checked(body), access_of(request), uuid7()
+        await access.use(await parts.crons.assistant(body.assistant_id))
+        if thread_id is not None:
+            await access.thread(thread_id, "create_run", otherwise=parts.crons.no_thread(thread_id), metadata={})
+        value, _ = await access.creating(
+            "crons",
+            cron_id,
+            payload=dict(payload),
+            schedule=body.schedule,
+            thread_id=thread_id,
+            user_id=access.user_id,
+            end_time=_time(body.end_time),
+            metadata=dict(body.metadata or {}),
+        )
+        made = await parts.crons.create(
+            {**value["payload"], "metadata": value["metadata"]},
+            cron_id=cron_id,
+            thread_id=thread_id,
+            end_time=_time(body.end_time),
+            user_id=access.user_id,
+        )
+        return answer_json(plain(made))
 
     @router.post(
         "/runs/crons",
@@ -148,7 +170,7 @@ def _add_finding(router: APIRouter, parts: Parts, limits: Limits) -> None:
     async def search_crons(request: Request) -> Response:
         """A page of crons. `X-Pagination-Next` is the next page's offset, absent on the last."""
         body = await read(request, SearchCronsBody, limits, may_be_empty=True)
-        filters = await _filters(parts, body)
+        filters = {**await _filters(parts, body), **await _allowed(request, body)}
         if body.enabled is not None:
             filters["enabled"] = body.enabled
         wanted = Search(filters, body.sort_by, body.sort_order, body.limit + 1, body.offset)
@@ -163,14 +185,16 @@ def _add_finding(router: APIRouter, parts: Parts, limits: Limits) -> None:
     async def count_crons(request: Request) -> Response:
         """How many crons there are of this kind."""
         body = await read(request, CountCronsBody, limits, may_be_empty=True)
-        return answer_json(await parts.crons.count(await _filters(parts, body)))
+        return answer_json(await parts.crons.count({**await _filters(parts, body), **await _allowed(request, body)}))
 
 
 def _add_changing(router: APIRouter, parts: Parts, limits: Limits) -> None:
     @router.get("/runs/crons/{cron_id}", responses={200: {"model": CronAnswer}, **problems(404, 422, 503)})
-    async def get_cron(cron_id: str) -> Response:
+    async def get_cron(request: Request, cron_id: str) -> Response:
         """A cron."""
-        return answer_json(plain(await parts.crons.get(path_id(cron_id, "cron"))))
+        wanted = path_id(cron_id, "cron")
+        await access_of(request).cron(wanted, "read")
+        return answer_json(plain(await parts.crons.get(wanted)))
 
     @router.patch(
         "/runs/crons/{cron_id}",
@@ -183,18 +207,30 @@ def _add_changing(router: APIRouter, parts: Parts, limits: Limits) -> None:
         body = await read(request, PatchCronBody, limits)
         if not body.model_fields_set:
             raise BadRequest("Request body cannot be empty", code="empty_body")
-        return answer_json(plain(await parts.crons.update(wanted, _checked(body), end_time=_time(body.end_time))))
+        changes, nobody = _checked(body), NotFound(f"Cron '{wanted}' not found", code="cron_not_found")
+        await access_of(request).cron(wanted, "update", otherwise=nobody, payload=changes)
+        return answer_json(plain(await parts.crons.update(wanted, changes, end_time=_time(body.end_time))))
 
     @router.delete("/runs/crons/{cron_id}", status_code=204, responses=problems(404, 422, 503))
-    async def delete_cron(cron_id: str) -> Response:
+    async def delete_cron(request: Request, cron_id: str) -> Response:
         """Delete it. A run it has made goes on."""
-        await parts.crons.delete(path_id(cron_id, "cron"))
+        wanted = path_id(cron_id, "cron")
+        await access_of(request).cron(wanted, "delete")
+        await parts.crons.delete(wanted)
         return Response(status_code=204)
 
 
 def plain(cron: Cron) -> dict[str, Any]:
     """A cron as clients see it."""
     return {name: getattr(cron, name) for name in CronAnswer.model_fields}
+
+
+async def _allowed(request: Request, body: CountCronsBody) -> dict[str, Any]:
+    """A cron on a thread is found by who may find both."""
+    access = access_of(request)
+    allowed = await access.searching("crons", body)
+    threads = (await access.searching("threads", {"metadata": {}})).get("allowed")
+    return allowed if threads is None else {**allowed, "allowed_thread": threads}
 
 
 async def _filters(parts: Parts, body: CountCronsBody) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Literal, TypeVar
 
 from fastapi import APIRouter
@@ -10,6 +10,7 @@ from pydantic import AwareDatetime, BaseModel, Field
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
+from langyard.gateway.access import access_of
 from langyard.gateway.agent.reading import flag, read
 from langyard.gateway.openapi import body_of, problems
 from langyard.gateway.parts import Parts
@@ -102,7 +103,12 @@ def routes(parts: Parts, limits: Limits) -> APIRouter:
     async def put_item(request: Request) -> Response:
         """Store an item, in place of the one that is there."""
         body = await read(request, PutItemBody, limits)
-        put = parts.items.put(body.namespace, body.key, body.value, index=body.index, ttl_min=body.ttl)
+        value = await access_of(request).store(
+            "put", **_place(body.namespace), **body.model_dump(exclude={"namespace"})
+        )
+        put = parts.items.put(
+            value["namespace"], value["key"], value["value"], index=value["index"], ttl_min=value["ttl"]
+        )
         return await _answer(put, lambda _: Response(status_code=204))
 
     @router.get(
@@ -118,7 +124,9 @@ def routes(parts: Parts, limits: Limits) -> APIRouter:
         if not key:
             return answer_json({"error": "Key is required"}, 400)
         refresh = flag(request, "refresh_ttl") if "refresh_ttl" in request.query_params else None
-        found = parts.items.find(namespace.split(".") if namespace else [], key, refresh=refresh)
+        place = _place(namespace.split(".") if namespace else [])
+        value = await access_of(request).store("get", **place, key=key, refresh_ttl=refresh)
+        found = parts.items.find(value["namespace"], value["key"], refresh=refresh)
         return await _answer(found, answer_json)
 
     @router.delete(
@@ -130,7 +138,8 @@ def routes(parts: Parts, limits: Limits) -> APIRouter:
     async def delete_item(request: Request) -> Response:
         """Delete an item, if it is there."""
         body = await read(request, DeleteItemBody, limits)
-        return await _answer(parts.items.delete(body.namespace, body.key), lambda _: Response(status_code=204))
+        value = await access_of(request).store("delete", **_place(body.namespace), key=body.key)
+        return await _answer(parts.items.delete(value["namespace"], value["key"]), lambda _: Response(status_code=204))
 
     _add_finding(router, parts, limits)
     return router
@@ -145,13 +154,15 @@ def _add_finding(router: APIRouter, parts: Parts, limits: Limits) -> None:
     async def search_items(request: Request) -> Response:
         """Items by namespace, by what their values hold, and by meaning where the store has an index."""
         body = await read(request, SearchItemsBody, limits, may_be_empty=True)
+        place = _place(body.namespace_prefix or ())
+        value = await access_of(request).store("search", **place, **body.model_dump(exclude={"namespace_prefix"}))
         found = parts.items.search(
-            body.namespace_prefix or (),
-            filters=body.filter,
-            query=body.query,
-            limit=body.limit,
-            offset=body.offset,
-            refresh=body.refresh_ttl,
+            value["namespace"],
+            filters=value["filter"],
+            query=value["query"],
+            limit=value["limit"],
+            offset=value["offset"],
+            refresh=value["refresh_ttl"],
         )
         return await _answer(found, lambda items: answer_json({"items": items}))
 
@@ -163,14 +174,20 @@ def _add_finding(router: APIRouter, parts: Parts, limits: Limits) -> None:
     async def list_namespaces(request: Request) -> Response:
         """The namespaces that hold items."""
         body = await read(request, NamespacesBody, limits, may_be_empty=True)
+        place = _place(body.prefix or ())
+        value = await access_of(request).store("list_namespaces", **place, **body.model_dump(exclude={"prefix"}))
         found = parts.items.namespaces(
-            prefix=body.prefix or (),
-            suffix=body.suffix or (),
-            max_depth=body.max_depth,
-            limit=body.limit,
-            offset=body.offset,
+            prefix=value["namespace"],
+            suffix=value["suffix"] or (),
+            max_depth=value["max_depth"],
+            limit=value["limit"],
+            offset=value["offset"],
         )
         return await _answer(found, lambda names: answer_json({"namespaces": names}))
+
+
+def _place(namespace: Sequence[str]) -> dict[str, Any]:
+    return {"namespace": tuple(namespace)}
 
 
 async def _answer(asked: Awaitable[T], shape: Callable[[T], Response]) -> Response:

@@ -7,7 +7,14 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-UserId = Annotated[str, Field(description="Whose session it is: 1 to 200 printable characters.", examples=["ada"])]
+UserId = Annotated[
+    str | None,
+    Field(
+        description="Whose session it is: 1 to 200 printable characters. Where requests are authenticated it can be "
+        "left out, and must not be another's.",
+        examples=["ada"],
+    ),
+]
 SessionId = Annotated[
     str,
     Field(
@@ -39,7 +46,7 @@ class ExecuteBody(BaseModel):
     input_data: dict[str, Any] = Field(
         description="The graph's input.", examples=[{"question": "What does the lease protect?"}]
     )
-    user_id: UserId
+    user_id: UserId = None
     session_id: SessionId | None = None
     timeout: Timeout = None
     config: Config | None = None
@@ -54,7 +61,7 @@ class StreamBody(ExecuteBody):
 class ResumeBody(BaseModel):
     """Answer an interrupt."""
 
-    user_id: UserId
+    user_id: UserId = None
     answer: Any = Field(description="What the interrupt gives back to the node that waits; any JSON.", examples=["yes"])
     interrupt_id: str | None = Field(
         None,
@@ -137,7 +144,7 @@ class WorkflowsAnswer(BaseModel):
 class CreateSessionBody(BaseModel):
     """Make a session."""
 
-    user_id: UserId
+    user_id: UserId = None
     session_id: SessionId | None = None
     data: dict[str, Any] = Field(default_factory=dict, description="The client's own.", examples=[{"theme": "dark"}])
     ttl: float | None = Field(
@@ -148,7 +155,7 @@ class CreateSessionBody(BaseModel):
 class UpdateSessionBody(BaseModel):
     """Change a session's data."""
 
-    user_id: UserId
+    user_id: UserId = None
     data: dict[str, Any] = Field(description="Keys to set; the others stay.", examples=[{"theme": "light"}])
 
 

@@ -8,9 +8,9 @@ from fastapi import APIRouter, Query
 from starlette.requests import Request
 from starlette.responses import Response
 
+from langyard.gateway.access import Asking, access_of, asking_of
 from langyard.gateway.openapi import body_of, problems
 from langyard.gateway.parts import Parts
-from langyard.gateway.principal import Asking, principal_of
 from langyard.gateway.wire import Limits, answer_json, read_body
 from langyard.gateway.workflow.bodies import CreateSessionBody, SessionAnswer, SessionsAnswer, UpdateSessionBody
 from langyard.sessions import Session
@@ -34,22 +34,24 @@ def routes(parts: Parts, limits: Limits) -> APIRouter:
     async def create(request: Request) -> Response:
         """A new session. `POST /workflow/execute` makes one by itself; this one may have data and a life of its own."""
         body = await read_body(request, CreateSessionBody, limits)
-        made = await parts.sessions.create(
-            principal_of(request, body.user_id).user_id, session_id=body.session_id, data=body.data, ttl_s=body.ttl
-        )
+        user_id = asking_of(request, body.user_id).user_id
+        await access_of(request).may("threads", "create", session_id=body.session_id, metadata={})
+        made = await parts.sessions.create(user_id, session_id=body.session_id, data=body.data, ttl_s=body.ttl)
         return answer_json(_plain(made), 201)
 
     @router.get("/sessions", responses={200: {"model": SessionsAnswer}, **problems(422, 503)})
-    async def search(principal: Asking, limit: Limit = 50, offset: Offset = 0) -> Response:
+    async def search(request: Request, principal: Asking, limit: Limit = 50, offset: Offset = 0) -> Response:
         """One's own live sessions, last used first. Listing uses none of them."""
+        await access_of(request).may("threads", "search", metadata={}, limit=limit, offset=offset)
         found = await parts.sessions.search(principal.user_id, limit=limit + 1, offset=offset)
         more = len(found) > limit
         listed = [_plain(session) for session in found[:limit]]
         return answer_json({"sessions": listed, "next_offset": offset + limit if more else None})
 
     @router.get("/sessions/{session_id:path}", responses={200: {"model": SessionAnswer}, **problems(404, 422, 503)})
-    async def get(session_id: str, principal: Asking) -> Response:
+    async def get(request: Request, session_id: str, principal: Asking) -> Response:
         """A session. Getting it is using it: it lives on for its full time from now."""
+        await access_of(request).may("threads", "read", session_id=session_id)
         return answer_json(_plain(await parts.sessions.get(session_id, principal.user_id)))
 
     @router.patch(
@@ -60,12 +62,14 @@ def routes(parts: Parts, limits: Limits) -> APIRouter:
     async def update(request: Request, session_id: str) -> Response:
         """Merge keys into the session's data: a key that is given replaces that key, the others stay."""
         body = await read_body(request, UpdateSessionBody, limits)
-        user_id = principal_of(request, body.user_id).user_id
+        user_id = asking_of(request, body.user_id).user_id
+        await access_of(request).may("threads", "update", session_id=session_id, metadata={})
         return answer_json(_plain(await parts.sessions.update(session_id, user_id, body.data)))
 
     @router.delete("/sessions/{session_id:path}", status_code=204, responses=problems(404, 422, 503))
-    async def delete(session_id: str, principal: Asking) -> Response:
+    async def delete(request: Request, session_id: str, principal: Asking) -> Response:
         """The same as `DELETE /workflow/{session_id}`: nothing of the session is left."""
+        await access_of(request).may("threads", "delete", session_id=session_id)
         await parts.conversations.delete(session_id, principal.user_id)
         return Response(status_code=204)
 

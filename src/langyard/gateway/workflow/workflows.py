@@ -10,9 +10,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from langyard.conversations import Turn
+from langyard.gateway.access import Access, Asking, access_of, asking_of
 from langyard.gateway.openapi import body_of, events, idempotent, problems
 from langyard.gateway.parts import Parts
-from langyard.gateway.principal import Asking, principal_of
 from langyard.gateway.wire import Limits, answer_json, as_model, read_json
 from langyard.gateway.workflow.bodies import (
     ExecuteAnswer,
@@ -41,8 +41,9 @@ def routes(parts: Parts, turns: Turns, limits: Limits) -> APIRouter:
         """Run a workflow to its end, or to its next interrupt, on the state of the session."""
         value = await read_json(request, limits)
         body = as_model(value, ExecuteBody)
-        user_id = principal_of(request, body.user_id).user_id
-        return await turns.answer(request, user_id, value, _execution(parts, body, user_id))
+        user_id = asking_of(request, body.user_id).user_id
+        begin = await _execution(parts, access_of(request), body, user_id)
+        return await turns.answer(request, user_id, value, begin)
 
     @router.post(
         "/workflow/stream",
@@ -53,8 +54,8 @@ def routes(parts: Parts, turns: Turns, limits: Limits) -> APIRouter:
         """The same, told as it goes: server-sent events, at last `end` with the answer `execute` would give."""
         value = await read_json(request, limits)
         body = as_model(value, StreamBody)
-        user_id = principal_of(request, body.user_id).user_id
-        begin = _execution(parts, body, user_id, body.stream_mode)
+        user_id = asking_of(request, body.user_id).user_id
+        begin = await _execution(parts, access_of(request), body, user_id, body.stream_mode)
         return await turns.answer(request, user_id, value, begin, stream=True)
 
     @router.post(
@@ -69,20 +70,10 @@ def routes(parts: Parts, turns: Turns, limits: Limits) -> APIRouter:
         """Answer the interrupt a workflow waits at. With `Accept: text/event-stream` the rest is told as it goes."""
         value = await read_json(request, limits)
         body = as_model(value, ResumeBody)
-        user_id = principal_of(request, body.user_id).user_id
+        user_id = asking_of(request, body.user_id).user_id
         streamed = "text/event-stream" in request.headers.get("accept", "")
-
-        async def begin(run_id: UUID | None) -> Turn:
-            return await parts.conversations.start_resume(
-                session_id,
-                user_id,
-                body.answer,
-                interrupt_id=body.interrupt_id,
-                timeout_s=body.timeout,
-                run_id=run_id,
-                stream_mode=body.stream_mode if streamed else (),
-            )
-
+        modes = body.stream_mode if streamed else ()
+        begin = await _resumption(parts, access_of(request), session_id, body, user_id, modes)
         return await turns.answer(request, user_id, value, begin, stream=streamed)
 
     _reading(router, parts, catalogue)
@@ -95,8 +86,9 @@ def _reading(router: APIRouter, parts: Parts, catalogue: Catalogue) -> None:
     @router.get(
         "/workflow/{session_id:path}/status", responses={200: {"model": StatusAnswer}, **problems(404, 422, 503)}
     )
-    async def status(session_id: str, principal: Asking) -> Response:
+    async def status(request: Request, session_id: str, principal: Asking) -> Response:
         """Where the session stands: its latest run, and what waits for an answer."""
+        await access_of(request).may("threads", "read", session_id=session_id)
         found = await parts.conversations.status(session_id, principal.user_id)
         run = found.run
         return answer_json(
@@ -112,27 +104,35 @@ def _reading(router: APIRouter, parts: Parts, catalogue: Catalogue) -> None:
         )
 
     @router.delete("/workflow/{session_id:path}", status_code=204, responses=problems(404, 422, 503))
-    async def delete(session_id: str, principal: Asking) -> Response:
+    async def delete(request: Request, session_id: str, principal: Asking) -> Response:
         """Stop what runs in the session and delete it with its state, its runs and their events."""
+        await access_of(request).may("threads", "delete", session_id=session_id)
         await parts.conversations.delete(session_id, principal.user_id)
         return Response(status_code=204)
 
     @router.get("/workflows", responses={200: {"model": WorkflowsAnswer}})
     async def workflows(request: Request) -> Response:
         """The workflows there are, with the JSON schemas of what they take and give."""
+        await access_of(request).may("assistants", "search", metadata={})
         return answer_json({"workflows": await catalogue.all()})
 
     @router.get("/workflows/{name:path}", responses={200: {"model": WorkflowAnswer}, **problems(404, 503)})
     async def workflow(request: Request, name: str) -> Response:
         """One workflow."""
+        await access_of(request).may("assistants", "read", graph_id=name)
         return answer_json(await catalogue.get(name))
 
 
 _RUN = ("run_id", "status", "created_at", "started_at", "finished_at", "attempt")
 
 
-def _execution(parts: Parts, body: ExecuteBody, user_id: str, stream_mode: Sequence[str] = ()) -> Begin:
+async def _execution(
+    parts: Parts, access: Access, body: ExecuteBody, user_id: str, stream_mode: Sequence[str] = ()
+) -> Begin:
     config = body.config.model_dump(exclude_none=True) if body.config is not None else None
+    kwargs = {"input": body.input_data, "config": config}
+    asked = {"session_id": body.session_id, "graph_id": body.workflow_type, "metadata": {}, "kwargs": kwargs}
+    await access.may("threads", "create_run", **asked)
 
     async def begin(run_id: UUID | None) -> Turn:
         return await parts.conversations.start(
@@ -144,6 +144,28 @@ def _execution(parts: Parts, body: ExecuteBody, user_id: str, stream_mode: Seque
             timeout_s=body.timeout,
             run_id=run_id,
             stream_mode=stream_mode,
+            told=access.told(),
+        )
+
+    return begin
+
+
+async def _resumption(
+    parts: Parts, access: Access, session_id: str, body: ResumeBody, user_id: str, stream_mode: Sequence[str]
+) -> Begin:
+    kwargs = {"command": {"resume": body.answer}}
+    await access.may("threads", "create_run", session_id=session_id, metadata={}, kwargs=kwargs)
+
+    async def begin(run_id: UUID | None) -> Turn:
+        return await parts.conversations.start_resume(
+            session_id,
+            user_id,
+            body.answer,
+            interrupt_id=body.interrupt_id,
+            timeout_s=body.timeout,
+            run_id=run_id,
+            stream_mode=stream_mode,
+            told=access.told(),
         )
 
     return begin

@@ -7,9 +7,11 @@ from typing import Any, LiteralString
 from uuid import UUID
 
 from langyard import serde
+from langyard.model.filters import Filter
 from langyard.postgres.arrays import Texts, Uuids
 from langyard.postgres.database import Database, Row
 from langyard.postgres.queries import load
+from langyard.postgres.rows.filters import conditions
 
 _SQL = load("assistants")
 _CONDITIONS: Mapping[str, LiteralString] = {
@@ -92,7 +94,7 @@ async def versions(
 async def search(
     database: Database, filters: Mapping[str, Any], *, order: tuple[str, str], limit: int, offset: int
 ) -> list[Row]:
-    """Assistants that fit all filters (`metadata`, `graph_id`, `name` as a part of it in any case)."""
+    """Assistants that fit all filters (`metadata`, `graph_id`, `name` as a part of it in any case, `allowed`)."""
     sql = search_sql("search", filters, order)
     return await database.fetch(sql, {**_filters(filters), "limit": limit, "offset": offset})
 
@@ -105,8 +107,8 @@ async def count(database: Database, filters: Mapping[str, Any]) -> int:
 
 def search_sql(name: str, filters: Mapping[str, Any], order: tuple[str, str] = ("created_at", "desc")) -> LiteralString:
     """The statement for just these filters."""
-    conditions = " and ".join(_CONDITIONS[name] for name in filters) or "true"
-    return _SQL[name].replace("{conditions}", conditions).replace("{order}", _ORDERS[order])
+    found, _ = conditions(filters, _CONDITIONS, {"allowed": "a.metadata"})
+    return _SQL[name].replace("{conditions}", " and ".join(found) or "true").replace("{order}", _ORDERS[order])
 
 
 async def open_runs(database: Database, assistant_id: UUID) -> list[UUID]:
@@ -125,4 +127,6 @@ def _params(fields: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _filters(filters: Mapping[str, Any]) -> dict[str, Any]:
-    return {n: serde.dumps(value).decode() if isinstance(value, Mapping) else value for n, value in filters.items()}
+    given = {name: value for name, value in filters.items() if not isinstance(value, Filter)}
+    params = {n: serde.dumps(value).decode() if isinstance(value, Mapping) else value for n, value in given.items()}
+    return params | conditions(filters, _CONDITIONS, {"allowed": "a.metadata"})[1]

@@ -12,9 +12,11 @@ from uuid import UUID
 import psycopg
 
 from langyard import serde
+from langyard.model.filters import Filter
 from langyard.model.runs import RunRequest
 from langyard.postgres.database import AWAY, Connection, Database, Row
 from langyard.postgres.queries import load
+from langyard.postgres.rows.filters import conditions
 from langyard.postgres.runs import start_params
 
 log = logging.getLogger(__name__)
@@ -26,7 +28,11 @@ _CONDITIONS: Mapping[str, LiteralString] = {
     "thread_id": "c.thread_id = %(thread_id)s",
     "enabled": "c.enabled = %(enabled)s",
     "metadata": "c.metadata @> %(metadata)s::jsonb",
+    # A cron on a thread is as visible as its thread.
+    "allowed_thread": "(c.thread_id is null or exists "
+    "(select from langyard.threads t where t.thread_id = c.thread_id and {filter}))",
 }
+_FILTERED: Mapping[str, LiteralString] = {"allowed": "c.metadata", "allowed_thread": "t.metadata"}
 _SORTS = ("cron_id", "assistant_id", "thread_id", "next_run_date", "end_time", "created_at", "updated_at")
 _ORDERS: Mapping[tuple[str, str], LiteralString] = {
     (column, order): f"c.{column} {order}" + ("" if column == "cron_id" else f", c.cron_id {order}")
@@ -87,7 +93,7 @@ async def delete(database: Database, cron_id: UUID) -> bool:
 async def search(
     database: Database, filters: Mapping[str, Any], *, order: tuple[str, str], limit: int, offset: int
 ) -> list[Row]:
-    """Crons that fit all filters (`assistant_id`, `thread_id`, `enabled`, `metadata`)."""
+    """Crons that fit all filters (`assistant_id`, `thread_id`, `enabled`, `metadata`, `allowed`, `allowed_thread`)."""
     sql = search_sql("search", filters, order)
     return await database.fetch(sql, {**_filters(filters), "limit": limit, "offset": offset})
 
@@ -100,8 +106,8 @@ async def count(database: Database, filters: Mapping[str, Any]) -> int:
 
 def search_sql(name: str, filters: Mapping[str, Any], order: tuple[str, str] = ("created_at", "desc")) -> LiteralString:
     """The statement for just these filters."""
-    conditions = " and ".join(_CONDITIONS[name] for name in filters) or "true"
-    return _SQL[name].replace("{conditions}", conditions).replace("{order}", _ORDERS[order])
+    found, _ = conditions(filters, _CONDITIONS, _FILTERED)
+    return _SQL[name].replace("{conditions}", " and ".join(found) or "true").replace("{order}", _ORDERS[order])
 
 
 async def wait_s(database: Database) -> float | None:
@@ -157,4 +163,6 @@ def _params(fields: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _filters(filters: Mapping[str, Any]) -> dict[str, Any]:
-    return {n: serde.dumps(value).decode() if isinstance(value, Mapping) else value for n, value in filters.items()}
+    given = {name: value for name, value in filters.items() if not isinstance(value, Filter)}
+    params = {n: serde.dumps(value).decode() if isinstance(value, Mapping) else value for n, value in given.items()}
+    return params | conditions(filters, _CONDITIONS, _FILTERED)[1]

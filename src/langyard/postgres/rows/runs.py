@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from uuid import UUID
 
+from langyard.model.filters import Filter
 from langyard.postgres.arrays import Uuids
 from langyard.postgres.database import Database, Row
 from langyard.postgres.queries import load
+from langyard.postgres.rows.filters import condition
 
 _SQL = load("agent_runs")
 
@@ -34,11 +36,23 @@ async def search(database: Database, thread_id: UUID, *, status: str | None, lim
 
 
 async def open_of(
-    database: Database, *, thread_id: UUID | None, run_ids: Sequence[UUID] | None, status: str | None
+    database: Database,
+    *,
+    thread_id: UUID | None,
+    run_ids: Sequence[UUID] | None,
+    status: str | None,
+    allowed: Filter | None = None,
 ) -> list[UUID]:
-    """The pending and running runs among those that are meant; `status` is one of the two, or None for both."""
+    """The pending and running runs among those that are meant, on threads that pass `allowed` if it is given.
+
+    `status` is one of the two, or None for both.
+    """
     params = {"thread_id": thread_id, "run_ids": Uuids(run_ids) if run_ids else None, "status": status}
-    return [row["run_id"] for row in await database.fetch(_SQL["open_of"], params)]
+    if allowed is None:
+        return [row["run_id"] for row in await database.fetch(_SQL["open_of"], params)]
+    text, more = condition(allowed, "t.metadata")
+    sql = _SQL["open_of_allowed"].replace("{filter}", text)
+    return [row["run_id"] for row in await database.fetch(sql, {**params, **more})]
 
 
 async def delete(database: Database, run_id: UUID) -> bool:

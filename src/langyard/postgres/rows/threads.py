@@ -9,9 +9,11 @@ from uuid import UUID
 import psycopg
 
 from langyard import serde
+from langyard.model.filters import Filter
 from langyard.postgres.arrays import Texts, Uuids
 from langyard.postgres.database import Connection, Database, Row
 from langyard.postgres.queries import load
+from langyard.postgres.rows.filters import condition, conditions
 
 _SQL = load("threads")
 _ATTEMPTS = 5
@@ -73,7 +75,7 @@ async def search(
     offset: int,
     extract: Sequence[tuple[str, Sequence[str]]] = (),
 ) -> list[Row]:
-    """Threads that fit all filters (`ids`, `metadata`, `values`, `status`).
+    """Threads that fit all filters (`ids`, `metadata`, `values`, `status`, and `allowed`, a `Filter`).
 
     Each of `extract`, a column and a path in it, comes back as `extract_<number>`.
     """
@@ -93,8 +95,8 @@ def search_sql(
     name: str, filters: Mapping[str, Any], order: tuple[str, str] = ("updated_at", "desc"), columns: str = _COLUMNS
 ) -> LiteralString:
     """The statement for just these filters: a plan that is made for all of them at once serves none."""
-    conditions = " and ".join(_CONDITIONS[name] for name in filters) or "true"
-    text = _SQL[name].replace("{conditions}", conditions).replace("{order}", _ORDERS[order])
+    found, _ = conditions(filters, _CONDITIONS, {"allowed": "t.metadata"})
+    text = _SQL[name].replace("{conditions}", " and ".join(found) or "true").replace("{order}", _ORDERS[order])
     return text.replace("{columns}", columns)
 
 
@@ -127,9 +129,11 @@ async def delete(database: Database, thread_ids: Sequence[UUID]) -> int:
     raise AssertionError("unreachable")
 
 
-async def of_assistant(database: Database, assistant_id: UUID, limit: int) -> list[UUID]:
-    """Threads that an assistant's runs made or used last."""
-    rows = await database.fetch(_SQL["of_assistant"], {"assistant_id": str(assistant_id), "limit": limit})
+async def of_assistant(database: Database, assistant_id: UUID, limit: int, allowed: Filter | None = None) -> list[UUID]:
+    """Threads that an assistant's runs made or used last, those that pass `allowed` if it is given."""
+    text, params = condition(allowed or Filter(), "t.metadata")
+    sql = _SQL["of_assistant"].replace("{filter}", text)
+    rows = await database.fetch(sql, {"assistant_id": str(assistant_id), "limit": limit, **params})
     return [row["thread_id"] for row in rows]
 
 
@@ -167,7 +171,9 @@ async def _delete(connection: Connection, thread_ids: Sequence[UUID]) -> int:
 
 
 def _params(filters: Mapping[str, Any]) -> dict[str, Any]:
-    params = {name: _text(value) if isinstance(value, Mapping) else value for name, value in filters.items()}
+    given = {name: value for name, value in filters.items() if not isinstance(value, Filter)}
+    params = {name: _text(value) if isinstance(value, Mapping) else value for name, value in given.items()}
+    params |= conditions(filters, _CONDITIONS, {"allowed": "t.metadata"})[1]
     return {**params, "ids": Uuids(filters["ids"])} if "ids" in filters else params
 
 

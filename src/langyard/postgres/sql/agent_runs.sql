@@ -25,6 +25,15 @@ where status in ('pending', 'running') and cancel_action is null
     and (%(status)s::text is null or status = %(status)s::text)
 order by created_at, run_id;
 
+-- name: open_of_allowed
+select r.run_id from langyard.runs r join langyard.threads t on t.thread_id = r.thread_id
+where r.status in ('pending', 'running') and r.cancel_action is null
+    and (%(thread_id)s::uuid is null or r.thread_id = %(thread_id)s::uuid)
+    and (%(run_ids)s::uuid[] is null or r.run_id = any(%(run_ids)s::uuid[]))
+    and (%(status)s::text is null or r.status = %(status)s::text)
+    and {filter}
+order by r.created_at, r.run_id;
+
 -- name: delete
 -- An ended run with what it left: its checkpoints, their writes, its events.
 with gone as (

@@ -84,8 +84,8 @@ delete from checkpoint_writes where thread_id = any(%(names)s);
 delete from langyard.threads where thread_id = any(%(thread_ids)s) returning thread_id;
 
 -- name: of_assistant
-select thread_id from langyard.threads
-where metadata @> jsonb_build_object('assistant_id', %(assistant_id)s::text) limit %(limit)s;
+select t.thread_id from langyard.threads t
+where t.metadata @> jsonb_build_object('assistant_id', %(assistant_id)s::text) and {filter} limit %(limit)s;
 
 -- name: due
 -- What nobody is sweeping already. One that was used since its time was set gets more of it; one that is kept begins anew.

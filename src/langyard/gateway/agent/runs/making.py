@@ -10,6 +10,7 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
+from langyard.gateway.access import access_of
 from langyard.gateway.agent.lasting import Gone
 from langyard.gateway.agent.reading import answer_with
 from langyard.gateway.agent.runs import reading
@@ -37,7 +38,7 @@ class Making:
 
     async def background(self, request: Request, thread_id: str | None) -> Response:
         """The run as it was made; nobody reads it here."""
-        made = await self.start(await self.body(request), _thread(thread_id), events=False)
+        made = await self.start(request, await self.body(request), _thread(thread_id), events=False)
         made.reader.close()
         return answer_with(invoked_json(made), {"Content-Location": self.path(made, thread_id)})
 
@@ -50,7 +51,9 @@ class Making:
         places = [_thread(body.thread_id) for body in bodies]
         for body in bodies:
             await self.parts.invocations.check(invocation(body))
-        made = [await self.start(body, place, events=False) for body, place in zip(bodies, places, strict=True)]
+        made = [
+            await self.start(request, body, place, events=False) for body, place in zip(bodies, places, strict=True)
+        ]
         for one in made:
             one.reader.close()
         return answer_with([invoked_json(one) for one in made])
@@ -58,7 +61,7 @@ class Making:
     async def stream(self, request: Request, thread_id: str | None) -> Response:
         """The run's events as they come."""
         body = await self.body(request)
-        made = await self.start(body, _thread(thread_id), events=True)
+        made = await self.start(request, body, _thread(thread_id), events=True)
         return RunStream(
             made.reader,
             self.headers(made, thread_id, "stream"),
@@ -70,7 +73,7 @@ class Making:
     async def wait(self, request: Request, thread_id: str | None) -> Response:
         """How the run ended."""
         body = await self.body(request)
-        made = await self.start(body, _thread(thread_id), events=False)
+        made = await self.start(request, body, _thread(thread_id), events=False)
         output = self.parts.graphs.get(made.run.graph_id).output
 
         async def ending() -> bytes:
@@ -79,9 +82,10 @@ class Making:
         headers = self.headers(made, thread_id, "join")
         return Waited(ending, headers, self.heartbeat_s, on_gone=self.on_gone(body, made), reader=made.reader)
 
-    async def start(self, body: RunBody, thread_id: UUID | None, *, events: bool) -> Invoked:
-        """Make a run."""
-        return await self.parts.invocations.start(invocation(body), thread_id, events=events)
+    async def start(self, request: Request, body: RunBody, thread_id: UUID | None, *, events: bool) -> Invoked:
+        """Make a run on behalf of who asks."""
+        behalf = access_of(request)
+        return await self.parts.invocations.start(invocation(body), thread_id, events=events, behalf=behalf)
 
     async def body(self, request: Request) -> RunBody:
         """What is asked."""

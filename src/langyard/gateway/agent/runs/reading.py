@@ -13,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from langyard import serde
+from langyard.gateway.access import access_of
 from langyard.gateway.agent.lasting import Gone
 from langyard.gateway.agent.reading import answer_with, chosen, flag, path_id, read, whole
 from langyard.gateway.agent.runs.bodies import CancelBody
@@ -56,6 +57,9 @@ class Reading:
         for name in select:
             if name not in FIELDS:
                 raise Invalid(f"select {name[:50]!r} is none of {', '.join(FIELDS)}.")
+        access = access_of(request)
+        await access.thread(wanted, "read")
+        await access.may("threads", "search", thread_id=wanted, metadata={})
         found = await self.parts.invocations.search(
             wanted,
             status=request.query_params.get("status") or None,
@@ -67,6 +71,12 @@ class Reading:
     async def join(self, request: Request, run_id: str, thread_id: str | None) -> Response:
         """How a run ended, or will."""
         place, wanted = self.place(run_id, thread_id)
+        try:
+            await access_of(request).run(wanted, place, "read")
+        except NotFound:
+            if place is None:
+                return answer_with({"__error__": NOT_FOUND})
+            raise NotFound("Thread not found", code="thread_not_found") from None
         known = await self.parts.invocations.locate(wanted, place)
         if known is None:
             if place is not None and not await self.parts.invocations.has_thread(place):
@@ -91,6 +101,10 @@ class Reading:
         after, known = _after(request)
         if not known:
             return ErrorStream(silent=True)
+        try:
+            await access_of(request).run(wanted, place, "read")
+        except NotFound:
+            return ErrorStream()
         found = await self.parts.invocations.locate(wanted, place)
         if found is None:
             return ErrorStream()
@@ -112,9 +126,12 @@ class Reading:
         """Stop a run."""
         place, wanted = self.place(run_id, thread_id)
         action = _action(request)
+        nobody = NotFound("No runs found to cancel.", code="run_not_found")
+        asked = {"action": action, "metadata": {"run_ids": [wanted], "status": None}}
+        await access_of(request).run(wanted, place, "update", otherwise=nobody, **asked)
         known = await self.parts.invocations.locate(wanted, place)
         if known is None:
-            raise NotFound("No runs found to cancel.", code="run_not_found")
+            raise nobody
         await self.parts.invocations.cancel([wanted], action=action)
         if not flag(request, "wait"):
             return Response(status_code=202)
@@ -161,11 +178,12 @@ def add(router: APIRouter, parts: Parts, limits: Limits) -> None:
         some = body.thread_id is not None or body.run_ids is not None
         if some == (body.status is not None) or (some and (body.thread_id is None or not body.run_ids)):
             raise Invalid("Give either thread_id with run_ids, or status.")
-        found = await parts.invocations.open_runs(
-            path_id(body.thread_id, "thread") if body.thread_id is not None else None,
-            [path_id(run_id, "run") for run_id in body.run_ids or ()],
-            None if body.status in (None, "all") else body.status,
-        )
+        place = path_id(body.thread_id, "thread") if body.thread_id is not None else None
+        run_ids = [path_id(run_id, "run") for run_id in body.run_ids or ()]
+        asked = {"thread_id": place, "action": action, "metadata": {"run_ids": run_ids, "status": body.status}}
+        allowed = (await access_of(request).searching("threads", asked, "update")).get("allowed")
+        status = None if body.status in (None, "all") else body.status
+        found = await parts.invocations.open_runs(place, run_ids, status, allowed)
         if not found:
             raise NotFound("No runs found to cancel.", code="run_not_found")
         await parts.invocations.cancel(found, action=action)
@@ -184,12 +202,15 @@ def _add_stateful(router: APIRouter, reading: Reading) -> None:
     async def get(request: Request, thread_id: str, run_id: str) -> Response:
         """A run."""
         where, wanted = reading.place(run_id, thread_id)
+        await access_of(request).run(wanted, where, "read")
         return answer_with(run_json(await reading.parts.invocations.get(wanted, where)))
 
     @router.delete(f"{place}/{{run_id}}", status_code=204, responses=problems(404, 422, 503))
     async def delete(request: Request, thread_id: str, run_id: str) -> Response:
         """Delete a run with its checkpoints; one that is under way is stopped first."""
         where, wanted = reading.place(run_id, thread_id)
+        nobody = NotFound("Run not found", code="run_not_found")
+        await access_of(request).run(wanted, where, "delete", otherwise=nobody)
         await reading.parts.invocations.delete(wanted, where)
         return Response(status_code=204)
 
@@ -225,7 +246,9 @@ def _add_stateless(router: APIRouter, reading: Reading) -> None:
     @router.get("/runs/{run_id}", responses={200: RUN, **problems(404, 422, 503)})
     async def get_stateless(request: Request, run_id: str) -> Response:
         """A run, wherever it is."""
-        return answer_with(run_json(await reading.parts.invocations.get(path_id(run_id, "run"), None)))
+        wanted = path_id(run_id, "run")
+        await access_of(request).run(wanted, None, "read")
+        return answer_with(run_json(await reading.parts.invocations.get(wanted, None)))
 
     @router.get(
         "/runs/{run_id}/join",

@@ -9,6 +9,7 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
+from langyard.gateway.access import access_of
 from langyard.gateway.agent.bodies import (
     CheckpointPlace,
     HistoryBody,
@@ -40,6 +41,7 @@ def _add_reading(router: APIRouter, parts: Parts, limits: Limits) -> None:
     async def get_state(request: Request, thread_id: str) -> Response:
         """The latest state, live, also while a run is under way. `?subgraphs=true` opens those of subgraphs."""
         wanted = path_id(thread_id, "thread")
+        await access_of(request).thread(wanted, "read")
         return answer_json(await parts.states.get(wanted, subgraphs=flag(request, "subgraphs")))
 
     @router.post("/threads/{thread_id}/state/checkpoint", openapi_extra=body_of(StateAtBody), responses=_STATE)
@@ -47,12 +49,14 @@ def _add_reading(router: APIRouter, parts: Parts, limits: Limits) -> None:
         """The state at a checkpoint, of the graph or of a subgraph."""
         wanted = path_id(thread_id, "thread")
         body = await read(request, StateAtBody, limits)
+        await access_of(request).thread(wanted, "read")
         return answer_json(await parts.states.get(wanted, _place(body.checkpoint), subgraphs=body.subgraphs))
 
     @router.get("/threads/{thread_id}/state/{checkpoint_id}", responses=_STATE)
     async def get_state_of(request: Request, thread_id: str, checkpoint_id: str) -> Response:
         """The state at a checkpoint of the graph itself."""
         wanted = path_id(thread_id, "thread")
+        await access_of(request).thread(wanted, "read")
         place = {"checkpoint_id": checkpoint_id}
         return answer_json(await parts.states.get(wanted, place, subgraphs=flag(request, "subgraphs")))
 
@@ -67,6 +71,7 @@ def _add_changing(router: APIRouter, parts: Parts, limits: Limits) -> None:
         """Change the state as if a node had done it. Refused while runs are open on the thread."""
         wanted = path_id(thread_id, "thread")
         body = await read(request, UpdateStateBody, limits)
+        await access_of(request).thread(wanted, "update", metadata={})
         place = {"checkpoint_id": body.checkpoint_id, **_place(body.checkpoint)}
         update = {"values": body.values, "as_node": body.as_node}
         made = await parts.states.update(wanted, [[update]], place)
@@ -84,6 +89,7 @@ def _add_history(router: APIRouter, parts: Parts, limits: Limits) -> None:
     async def get_history(request: Request, thread_id: str) -> Response:
         """States, newest first; `?before=` is a checkpoint's id."""
         wanted = path_id(thread_id, "thread")
+        await access_of(request).thread(wanted, "read")
         limit = whole(request, "limit", 10, least=1)
         before = request.query_params.get("before")
         return answer_json(await parts.states.history(wanted, limit=limit, before=before))
@@ -93,6 +99,7 @@ def _add_history(router: APIRouter, parts: Parts, limits: Limits) -> None:
         """States, newest first, of the graph or of a subgraph; one unless `limit` says more."""
         wanted = path_id(thread_id, "thread")
         body = await read(request, HistoryBody, limits, may_be_empty=True)
+        await access_of(request).thread(wanted, "read")
         # A history leads to its checkpoint's past; the checkpoint's own id would make it a history of one.
         place = {key: value for key, value in _place(body.checkpoint).items() if key == "checkpoint_ns"}
         found = await parts.states.history(

@@ -12,6 +12,7 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
+from langyard.gateway.access import Access, access_of
 from langyard.gateway.agent.bodies import (
     CountThreadsBody,
     CreateThreadBody,
@@ -27,6 +28,7 @@ from langyard.gateway.openapi import body_of, problems
 from langyard.gateway.parts import Parts
 from langyard.gateway.wire import Limits, answer_json
 from langyard.model.errors import BadRequest, Conflict, Invalid, NotFound
+from langyard.model.ids import uuid7
 from langyard.threads import Search, Thread, Ttl
 
 _ROOTS = ("config", "interrupts", "metadata", "values")
@@ -52,9 +54,7 @@ def _add_making(router: APIRouter, parts: Parts, limits: Limits) -> None:
     async def create_thread(request: Request) -> Response:
         """A new thread; with `supersteps` its history is made too, one checkpoint each."""
         body = await read(request, CreateThreadBody, limits)
-        made = await parts.threads.create(
-            body_id(body.thread_id, "thread"), metadata=body.metadata, ttl=_ttl(body.ttl), if_exists=body.if_exists
-        )
+        made = await _make(parts, access_of(request), body)
         if not body.supersteps:
             return answer_json(plain(made))
         steps = [[entry.model_dump() for entry in step.updates] for step in body.supersteps]
@@ -69,7 +69,9 @@ def _add_making(router: APIRouter, parts: Parts, limits: Limits) -> None:
     @router.get("/threads/{thread_id}", responses={200: {"model": ThreadAnswer}, **problems(404, 422, 503)})
     async def get_thread(request: Request, thread_id: str) -> Response:
         """A thread, its values as its last run left them; `/state` is live. `?include=ttl` tells how long it lives."""
-        found = await parts.threads.get(path_id(thread_id, "thread"))
+        known = path_id(thread_id, "thread")
+        await access_of(request).thread(known, "read")
+        found = await parts.threads.get(known)
         wanted = {part.strip() for given in request.query_params.getlist("include") for part in given.split(",")}
         return answer_json({**plain(found), **({"ttl": _plain_ttl(found.ttl)} if "ttl" in wanted else {})})
 
@@ -82,15 +84,19 @@ def _add_making(router: APIRouter, parts: Parts, limits: Limits) -> None:
         """Merge keys into its metadata. With `Prefer: return=minimal` the answer is 204 and empty."""
         wanted = path_id(thread_id, "thread")
         body = await read(request, PatchThreadBody, limits)
-        changed = await parts.threads.update(wanted, body.metadata, _ttl(body.ttl))
+        nobody = NotFound("Not Found", code="thread_not_found")
+        metadata = dict(body.metadata or {})
+        value = await access_of(request).thread(wanted, "update", otherwise=nobody, metadata=metadata)
+        changed = await parts.threads.update(wanted, value["metadata"], _ttl(body.ttl))
         if "return=minimal" in request.headers.get("prefer", "").replace(" ", "").lower():
             return Response(status_code=204)
         return answer_json(plain(changed))
 
     @router.delete("/threads/{thread_id}", status_code=204, responses=problems(404, 422, 503))
-    async def delete_thread(thread_id: str) -> Response:
+    async def delete_thread(request: Request, thread_id: str) -> Response:
         """Stop what runs on it, then delete it with runs, crons, events and checkpoints."""
         wanted = path_id(thread_id, "thread")
+        await access_of(request).thread(wanted, "delete")
         if not await _delete(parts, [wanted]):
             raise NotFound(f"Thread with ID {wanted} not found", code="thread_not_found")
         return Response(status_code=204)
@@ -105,8 +111,10 @@ def _add_finding(router: APIRouter, parts: Parts, limits: Limits) -> None:
     async def search_threads(request: Request) -> Response:
         """A page of threads. `X-Pagination-Next` is the next page's offset, absent on the last."""
         body = await read(request, SearchThreadsBody, limits, may_be_empty=True)
+        allowed = await access_of(request).searching("threads", body)
+        ids = {"ids": [_searched_id(given) for given in body.ids]} if body.ids else {}
         wanted = Search(
-            {**({"ids": [_searched_id(given) for given in body.ids]} if body.ids else {}), **_filters(body)},
+            {**ids, **_filters(body), **allowed},
             body.sort_by,
             body.sort_order,
             body.limit + 1,
@@ -128,19 +136,30 @@ def _add_finding(router: APIRouter, parts: Parts, limits: Limits) -> None:
     async def count_threads(request: Request) -> Response:
         """How many threads there are, of all or of some kind."""
         body = await read(request, CountThreadsBody, limits, may_be_empty=True)
-        return answer_json(await parts.threads.count(_filters(body)))
+        allowed = await access_of(request).searching("threads", body)
+        return answer_json(await parts.threads.count({**_filters(body), **allowed}))
 
 
 def _add_copying(router: APIRouter, parts: Parts) -> None:
     @router.post("/threads/{thread_id}/copy", responses={200: {"model": ThreadAnswer}, **problems(400, 409, 503)})
-    async def copy_thread(thread_id: str) -> Response:
+    async def copy_thread(request: Request, thread_id: str) -> Response:
         """A new thread with the same metadata, values and whole history; runs and crons are not copied."""
-        return answer_json(plain(await parts.threads.copy(_searched_id(thread_id))))
+        access, source = access_of(request), _searched_id(thread_id)
+        try:
+            await access.thread(source, "read")
+        except NotFound:
+            raise Conflict("Conflict", code="thread_not_found") from None
+        value, _ = await access.creating("threads", source, metadata={})
+        made = await parts.threads.copy(source)
+        if value["metadata"]:
+            made = await parts.threads.update(made.thread_id, value["metadata"])
+        return answer_json(plain(made))
 
     @router.get("/threads/{thread_id}/storage", responses={200: {"model": dict[str, Any]}, **problems(404, 422, 503)})
-    async def get_storage(thread_id: str) -> Response:
+    async def get_storage(request: Request, thread_id: str) -> Response:
         """What the thread's checkpoints take in the database."""
         wanted = path_id(thread_id, "thread")
+        await access_of(request).thread(wanted, "read")
         row = await parts.threads.storage(wanted)
         total = row["checkpoint_bytes"] + row["blob_bytes"] + row["write_bytes"]
         values = {"count": row["blobs"], "bytes": row["blob_bytes"], "by_channel": row["by_channel"]}
@@ -165,6 +184,7 @@ def _add_pruning(router: APIRouter, parts: Parts, limits: Limits) -> None:
         """Delete threads, or with `keep_latest` their history only. Ids that nobody has are passed over."""
         body = await read(request, PruneThreadsBody, limits)
         ids = list(dict.fromkeys(path_id(given, "thread") for given in body.thread_ids))
+        ids = list(await access_of(request).threads(ids, "delete"))
         pruned = await (_delete(parts, ids) if body.strategy == "delete" else parts.threads.keep_latest(ids))
         return answer_json({"pruned_count": pruned})
 
@@ -172,6 +192,22 @@ def _add_pruning(router: APIRouter, parts: Parts, limits: Limits) -> None:
 async def _delete(parts: Parts, thread_ids: Sequence[UUID]) -> int:
     await stop(parts.runs, await parts.threads.open_runs(thread_ids), "its thread is being deleted")
     return await parts.threads.delete(thread_ids)
+
+
+async def _make(parts: Parts, access: Access, body: CreateThreadBody) -> Thread:
+    given = body_id(body.thread_id, "thread")
+    wanted, ttl = given or uuid7(), body.ttl.model_dump() if body.ttl else None
+    value, must = await access.creating(
+        "threads", wanted, metadata=dict(body.metadata or {}), if_exists=body.if_exists, ttl=ttl
+    )
+    if given is not None and not await access.owns("threads", given, must):
+        raise Conflict(f"Thread with ID {given} already exists", code="thread_exists")
+    return await parts.threads.create(
+        wanted,
+        metadata=value["metadata"],
+        ttl=_ttl(body.ttl),
+        if_exists=body.if_exists if given is not None else "do_nothing",
+    )
 
 
 def plain(thread: Thread) -> dict[str, Any]:
