@@ -12,12 +12,14 @@ from starlette.responses import Response
 from starlette.types import Send
 
 from langyard import serde
+from langyard.gateway.access import access_of
 from langyard.gateway.agent.lasting import Lasting, chunk
 from langyard.gateway.agent.reading import path_id
+from langyard.gateway.agent.runs.streams import ErrorStream
 from langyard.gateway.openapi import events, problems
 from langyard.gateway.parts import Parts
 from langyard.gateway.sse import HEADERS, HEARTBEAT, frame
-from langyard.model.errors import Invalid
+from langyard.model.errors import Invalid, NotFound
 from langyard.model.events import ThreadEvent
 from langyard.streams.threads import STATE_UPDATE, ThreadReader
 
@@ -96,6 +98,10 @@ def routes(parts: Parts) -> APIRouter:
         """Read the events of every run on a thread, present and to come, as server-sent events that do not end."""
         wanted = path_id(thread_id, "thread")
         modes, after = _modes(request), _after(request.headers)
+        try:
+            await access_of(request).thread(wanted, "read")
+        except NotFound:
+            return ErrorStream(silent=True)
         return ThreadStream(await parts.readers.subscribe(wanted, after=after), modes, heartbeat_s)
 
     return router
