@@ -27,7 +27,6 @@ from langyard.gateway.workflow import sessions, workflows
 from langyard.gateway.workflow.idempotency import Idempotency
 from langyard.gateway.workflow.turns import Turns
 from langyard.model.errors import LangyardError
-from langyard.telemetry.metrics import Metrics
 
 __all__ = ["Parts", "create"]
 
