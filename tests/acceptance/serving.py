@@ -51,13 +51,17 @@ def until(condition: Callable[[], Any], timeout_s: float = 30.0) -> Any:
 class Served:
     """`langyard serve` in `folder` on a free port, up when this returns. Its log is kept as events."""
 
+    command: tuple[str, ...] = ("serve", "--port", "0")
+    up = "serving"
+    where = "address"
+
     def __init__(self, folder: Path, *args: str, **settings: str) -> None:
         self.folder = folder
         self.events: list[dict[str, Any]] = []
         self.unreadable: list[bytes] = []
         self._new: queue.Queue[dict[str, Any] | None] = queue.Queue()
         self.process = subprocess.Popen(
-            [LANGYARD, "serve", "--port", "0", *args],
+            [LANGYARD, *self.command, *args],
             cwd=folder,
             env=environ(LANGYARD_LOG_FORMAT="json", **settings),
             stdin=subprocess.DEVNULL,
@@ -68,7 +72,7 @@ class Served:
         self._reading = threading.Thread(target=self._read, daemon=True)
         self._reading.start()
         try:
-            self.address = self.wait_for("serving", START_S)["address"]
+            self.address = self.wait_for(self.up, START_S)[self.where]
         except BaseException:
             self.kill()
             raise
@@ -148,6 +152,14 @@ class Served:
         assert self.process.stderr is not None
         self._reading.join(10)
         self.process.stderr.close()
+
+
+class Working(Served):
+    """`langyard worker` in `folder`, its health on a free port; up when this returns."""
+
+    command = ("worker", "--health-port", "0")
+    up = "working"
+    where = "health"
 
 
 def postmaster(folder: Path) -> int:

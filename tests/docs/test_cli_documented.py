@@ -20,10 +20,10 @@ option counts before the variable.
 
 | Exit code | Means |
 |---|---|
-| 0 | Done. For `serve`: it was told to stop, and did so in order. |
+| 0 | Done. For `serve` and `worker`: it was told to stop, and did so in order. |
 | 1 | Not done; the last line of standard error says why. |
 | 2 | Called wrongly: an option that is not there, one that is missing. |
-| 130 | Stopped by Ctrl-C; for `serve`, by a second one. |
+| 130 | Stopped by Ctrl-C; for `serve` and `worker`, by a second one. |
 | 143 | Stopped by SIGTERM before it was up. |
 
 Results go to standard output; progress, warnings and logs go to standard error. `LANGYARD_LOG_FORMAT=json` makes all

@@ -10,6 +10,7 @@ from langyard.model.errors import LangyardError
 
 COMMANDS = {
     "serve": "Serve the workflows of a project over HTTP, and run them.",
+    "worker": "Execute runs without serving HTTP.",
     "run": "Run one workflow here and print what it gave; no server is needed.",
     "workflows": "List the workflows of a project, and what is wrong with those that cannot be loaded.",
     "init": "Write a small working project.",

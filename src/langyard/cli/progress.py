@@ -13,12 +13,15 @@ log = logging.getLogger("langyard.cli")
 class Progress:
     """The steps of a command that take long enough to wonder."""
 
-    def __init__(self, *, as_json: bool = False) -> None:
-        self._as_json = as_json
+    def __init__(self, *, as_json: bool = False, silent: bool = False) -> None:
+        self.as_json = as_json
+        self._silent = silent
 
     def say(self, sentence: str) -> None:
         """One line."""
-        if self._as_json:
+        if self._silent:
+            return
+        if self.as_json:
             log.info(sentence)
         else:
             sys.stderr.write(f"{sentence}\n")
@@ -27,7 +30,7 @@ class Progress:
     @contextlib.contextmanager
     def step(self, sentence: str) -> Iterator[None]:
         """Show `sentence` while the step lasts, and leave it there."""
-        if self._as_json or not sys.stderr.isatty():
+        if self._silent or self.as_json or not sys.stderr.isatty():
             self.say(sentence)
             yield
             return

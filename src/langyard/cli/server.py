@@ -17,27 +17,33 @@ import uvicorn
 
 from langyard.app import App
 from langyard.cli import listening
-from langyard.gateway import create
+from langyard.cli.child import Child
+from langyard.gateway import create, probes
 
 
 class Server(uvicorn.Server):
-    """Made for one `run`. `announce` gets the address once it answers; `abandon` is called when all must end now."""
+    """Made for one `run`. `announce` gets the address once it answers, None without sockets; `abandon` is called when
+    all must end now. A `child` ends with its parent. `probes_only`: nothing but health is answered.
+    """
 
     def __init__(
         self,
         app: App,
         sockets: list[socket.socket],
         *,
-        announce: Callable[[str], None],
+        announce: Callable[[str | None], None],
         say: Callable[[str], None],
         abandon: Callable[[], None],
+        child: Child | None = None,
+        probes_only: bool = False,
     ) -> None:
         self._app = app
         self._sockets = sockets
         self._announce = announce
         self._say = say
         self._abandon = abandon
-        self._api = create(app)
+        self._child = child
+        self._api = probes(app) if probes_only else create(app)
         self._grace_s = app.settings.worker.drain_grace_seconds
         super().__init__(
             uvicorn.Config(
@@ -61,6 +67,8 @@ class Server(uvicorn.Server):
 
     async def _run(self) -> None:
         with self.capture_signals():
+            if self._child is not None:
+                self._child.watch(lambda: self.handle_exit(signal.SIGTERM, None))
             async with self._api.router.lifespan_context(self._api):
                 # What start-up made lives as long as the process: a full collection that looked at it again would stop
                 # both loops for 70 ms.
@@ -75,7 +83,7 @@ class Server(uvicorn.Server):
             await super().startup(sockets)
         except OSError as error:  # bound beside us, and quicker to listen
             raise listening.refused(settings.host, settings.port, error) from error
-        self._announce(listening.address(settings.host, self._sockets[0]))
+        self._announce(listening.address(settings.host, self._sockets[0]) if self._sockets else None)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Take no more, and let requests and runs end side by side: a request may be waiting for its run."""

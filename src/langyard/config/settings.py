@@ -21,6 +21,13 @@ class GatewaySettings:
 
     host: str = setting("127.0.0.1", "LANGYARD_HOST", values.text(), "Address to listen on.")
     port: int = setting(8000, "LANGYARD_PORT", values.whole(0, 65535), "Port to listen on; 0 takes a free one.")
+    processes: int = setting(
+        1,
+        "LANGYARD_PROCESSES",
+        values.whole(1, 1024),
+        "Processes that share the port, each with a gateway and a worker; one that dies is replaced.",
+        unit="processes",
+    )
     mount_prefix: str = setting(
         "",
         "LANGYARD_MOUNT_PREFIX",
@@ -163,6 +170,12 @@ class WorkerSettings:
         values.number(0.05, 3600),
         "How often runs whose lease has lapsed are given back.",
         unit="seconds",
+    )
+    health_port: int | None = setting(
+        None,
+        "LANGYARD_HEALTH_PORT",
+        values.whole(0, 65535),
+        "Port on which `langyard worker` answers `/health`, `/health/ready` and `/metrics`; unset, it opens none.",
     )
     drain_grace_seconds: float = setting(
         30.0,

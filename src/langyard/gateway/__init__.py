@@ -1,4 +1,5 @@
-"""HTTP. `create` makes the application of a process that is still closed; `cli` and tests serve it."""
+"""HTTP. `create` makes the application of a process that is still closed, `probes` that of one which only works;
+`cli` and tests serve it."""
 
 from __future__ import annotations
 
@@ -28,7 +29,7 @@ from langyard.gateway.workflow.idempotency import Idempotency
 from langyard.gateway.workflow.turns import Turns
 from langyard.model.errors import LangyardError
 
-__all__ = ["Parts", "create"]
+__all__ = ["Parts", "create", "probes"]
 
 _EXPOSED = (
     "Content-Location",
@@ -95,6 +96,30 @@ def create(parts: Parts) -> FastAPI:
     api.state.guarded = parts.gate is not None
     api.state.forwarded = HeaderRule(forwarded) if forwarded is not None else None
     openapi.install(api)
+    return api
+
+
+def probes(parts: Parts) -> FastAPI:
+    """Health and metrics alone, for a process without a gateway; it opens and closes `parts` as `create` does."""
+
+    @asynccontextmanager
+    async def lifespan(api: FastAPI) -> AsyncIterator[None]:
+        await parts.open()
+        try:
+            yield
+        finally:
+            await parts.close()
+
+    api = FastAPI(
+        title="Langyard",
+        version=__version__,
+        lifespan=lifespan,
+        middleware=[Middleware(errors.Guard), Middleware(Head)],
+        openapi_url=None,
+        exception_handlers={LangyardError: errors.on_known, HTTPException: errors.on_http},
+    )
+    for router in (health.routes(parts), vitals.routes(parts)):
+        api.include_router(router, prefix=parts.settings.gateway.mount_prefix)
     return api
 
 

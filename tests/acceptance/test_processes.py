@@ -1,0 +1,159 @@
+"""`langyard serve --processes`: one port, one database, several processes of which any may die."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.acceptance.serving import LANGYARD, QUICK, START_S, Served, environ, postmaster, project, until
+
+GRAPH = """
+import asyncio, os
+from pathlib import Path
+from typing import TypedDict
+from langgraph.graph import StateGraph
+
+HERE = Path(__file__).parent
+
+class State(TypedDict, total=False):
+    text: str
+    pid: int
+
+def who(state: State) -> State:
+    return {"pid": os.getpid()}
+
+async def held(state: State) -> State:
+    with (HERE / "held").open("a") as told:
+        told.write(f"{os.getpid()}\\n")
+    while not (HERE / "open").exists():
+        await asyncio.sleep(0.02)
+    return {"pid": os.getpid()}
+
+echo = StateGraph(State).add_node(who).set_entry_point("who")
+gate = StateGraph(State).add_node(held).set_entry_point("held")
+"""
+COUNT = 2
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    tmp_path.chmod(0o755)
+    return project(tmp_path, GRAPH, echo="./agent.py:echo", gate="./agent.py:gate")
+
+
+def execute(server: Served, workflow: str = "echo") -> httpx.Response:
+    """On a connection of its own, so that any process may take it."""
+    body = {"workflow_type": workflow, "input_data": {}, "user_id": "ada"}
+    return httpx.post(f"{server.address}/workflow/execute", json=body, timeout=60)
+
+
+def children(server: Served) -> set[int]:
+    """The processes that answer."""
+    found = Path(f"/proc/{server.process.pid}/task/{server.process.pid}/children").read_text().split()
+    return {int(pid) for pid in found if b"--child" in Path(f"/proc/{pid}/cmdline").read_bytes()}
+
+
+def gone(pid: int) -> bool:
+    """Whether there is no such process, or only what its parent has yet to hear of."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except FileNotFoundError:
+        return True
+
+
+@pytest.fixture
+def server(folder: Path) -> Iterator[Served]:
+    with Served(folder, "--processes", str(COUNT), **QUICK) as server:
+        yield server
+
+
+def wait_for_pids(folder: Path, count: int) -> list[int]:
+    told = folder / "held"
+    until(lambda: told.exists() and len(told.read_text().splitlines()) >= count)
+    return [int(line) for line in told.read_text().splitlines()]
+
+
+@pytest.mark.slow
+def test_one_port_is_answered_by_all_and_they_stop_together(folder: Path, server: Served):
+    serving = children(server)
+    assert len(serving) == COUNT
+    assert server.events[-1]["processes"] == COUNT
+    assert [event["event"] for event in server.events].count("serving") == 1
+    seen: set[int] = set()
+
+    def all_seen() -> bool:
+        seen.add(execute(server).json()["result"]["pid"])
+        return seen == serving
+
+    until(all_seen)
+    held = server.ask("/workflow/execute", {"workflow_type": "gate", "input_data": {}, "user_id": "ada"})
+    wait_for_pids(folder, 1)
+    server.process.send_signal(signal.SIGTERM)
+    until(lambda: any(gone(pid) for pid in serving))  # the idle one has left, the other lets its run end
+    (folder / "open").touch()
+    assert held.result(30).json()["status"] == "success"
+    assert server.process.wait(30) == 0
+    assert all(gone(pid) for pid in serving)
+    assert postmaster(folder) == 0
+
+
+@pytest.mark.slow
+def test_a_process_that_is_killed_is_replaced_and_its_run_goes_on(folder: Path, database: str):
+    with Served(folder, "--processes", str(COUNT), DATABASE_URL=database, **QUICK) as server:
+        _kill_one(folder, server)
+
+
+def _kill_one(folder: Path, server: Served) -> None:
+    before = children(server)
+    made = httpx.post(f"{server.address}/threads", json={}).json()
+    run: dict[str, Any] = httpx.post(
+        f"{server.address}/threads/{made['thread_id']}/runs", json={"assistant_id": "gate", "input": {"text": "x"}}
+    ).json()
+    [first] = wait_for_pids(folder, 1)
+    os.kill(first, signal.SIGKILL)
+    for _ in range(40):
+        assert execute(server).status_code == 200
+    told = server.wait_for("a process has ended and is replaced")
+    assert (told["pid"], told["exit_code"]) == (first, -signal.SIGKILL)
+    until(lambda: len(children(server)) == COUNT)
+    assert first not in children(server)
+    assert len(children(server) - before) == 1
+    second = wait_for_pids(folder, 2)[1]
+    assert second != first
+    (folder / "open").touch()
+    path = f"{server.address}/threads/{made['thread_id']}/runs/{run['run_id']}"
+    assert httpx.get(f"{path}/join", timeout=60).json()["pid"] == second
+    assert httpx.get(path).json()["status"] == "success"
+
+
+@pytest.mark.slow
+def test_processes_whose_parent_is_killed_end_by_themselves(folder: Path):
+    with Served(folder, "--processes", str(COUNT)) as server:
+        serving = children(server)
+        server.process.kill()
+        server.process.wait(10)
+        until(lambda: all(gone(pid) for pid in serving))
+    # What the parent had started of PostgreSQL is taken up by the next, and stopped with it.
+    with Served(folder) as server:
+        assert execute(server).status_code == 200
+    assert postmaster(folder) == 0
+
+
+@pytest.mark.slow
+def test_a_start_that_fails_is_said_once_and_leaves_nothing(folder: Path):
+    (folder / "agent.py").write_text("import no_such_package\n")
+    command = [str(LANGYARD), "serve", "--port", "0", "--processes", "2", "--strict", "--log-format", "text"]
+    ended = subprocess.run(
+        command, cwd=folder, env=environ(), capture_output=True, text=True, timeout=START_S, check=False
+    )
+    assert ended.returncode == 1
+    assert "no_such_package" in ended.stderr
+    assert ended.stderr.splitlines()[-1].startswith("langyard: A process ended while it started")
+    assert postmaster(folder) == 0
