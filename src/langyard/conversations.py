@@ -235,10 +235,6 @@ class Conversations:
             await asyncio.gather(*ended)
         await self._sessions.delete(session)
 
-    async def knows(self, run_id: UUID) -> bool:
-        """Whether there is such a run."""
-        return await run_rows.find(self._database, run_id) is not None
-
     async def find_outcome(self, run_id: UUID) -> Outcome | None:
         """The outcome of a run that was started before, waited for if need be; None when there is no such run."""
         run = await run_rows.find(self._database, run_id)

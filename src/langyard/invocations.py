@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol
-from uuid import UUID, uuid4
+from uuid import UUID, uuid4, uuid5
 
 from langyard.assistants import Assistant, Assistants
 from langyard.model.errors import BadRequest, Conflict, NotFound
@@ -128,11 +128,18 @@ class Invocations:
         self._webhooks = webhooks
 
     async def start(
-        self, asked: Invocation, thread_id: UUID | None, *, events: bool, behalf: Behalf = NOBODY
+        self,
+        asked: Invocation,
+        thread_id: UUID | None,
+        *,
+        events: bool,
+        behalf: Behalf = NOBODY,
+        run_id: UUID | None = None,
     ) -> Invoked:
         """Make the run and read it from its first event on (`events=False`: only its end).
 
         Whoever makes one for a request says on whose `behalf`: that one's rights are asked here, and nowhere else.
+        A run whose `run_id` is given may be asked for again: it is made once, and kept for whoever comes for it.
         Without a `thread_id` the run gets a thread of its own, which goes with it unless `on_completion` keeps it.
         Raises `Invalid`, `BadRequest`, `NotFound` (`thread_not_found`, `assistant_not_found`), `Conflict`
         (`thread_busy`), `Unavailable`, and what `behalf` raises.
@@ -142,6 +149,8 @@ class Invocations:
         await self._webhooks.check(asked.webhook)
         assistant = await self._assistants.resolve(asked.assistant_id)
         request = request_of(asked, assistant, thread_id, behalf.user_id, behalf.told())
+        if run_id is not None:
+            request = _kept(request, run_id, new_thread=thread_id is None, events=events)
         if behalf.guarded:
             request = await behalf.create_run(request, assistant, thread_id)
         started = await self._runs.start(request, events=events)
@@ -258,6 +267,13 @@ def request_of(
         temporary=temporary,
         lasting=asked.stream_resumable,
     )
+
+
+def _kept(request: RunRequest, run_id: UUID, *, new_thread: bool, events: bool) -> RunRequest:
+    """The same under an id that others may come with, its end and its events kept for them."""
+    thread_id = uuid5(run_id, "thread") if new_thread else request.thread_id
+    kwargs = {**request.kwargs, "stream_resumable": True} if events else request.kwargs
+    return replace(request, run_id=run_id, thread_id=thread_id, kwargs=kwargs, lasting=True)
 
 
 def _one_context(config: dict[str, Any], context: Mapping[str, Any] | None) -> dict[str, Any]:

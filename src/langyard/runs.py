@@ -169,6 +169,12 @@ class Runs:
             self._slots.wake()
             self._relay.tell("wake", "")
             self._remote.follow(request.run_id, 0) if events else self._remote.expect(request.run_id)
+        elif started.claimed is None:
+            # Stored before: by an attempt whose answer was lost, or by another process under the same id.
+            if events:
+                reader.close()
+                return await self.join(request.run_id, after=0)
+            await rows.watch(self._database, request.run_id, events=False)
         return StartedRun(started.run, reader)
 
     async def get(self, run_id: UUID) -> Run:

@@ -19,13 +19,14 @@ from langyard.gateway.access.authenticating import Authenticating
 from langyard.gateway.access.headers import HeaderRule
 from langyard.gateway.agent import assistants, crons, items, meta
 from langyard.gateway.agent.runs import making as runs
+from langyard.gateway.agent.runs.once import Once
 from langyard.gateway.agent.threads import states, streams, threads
 from langyard.gateway.courtesies import Head
+from langyard.gateway.idempotency import Idempotency
 from langyard.gateway.metering import Meter
 from langyard.gateway.parts import Parts
 from langyard.gateway.wire import Limits
 from langyard.gateway.workflow import sessions, workflows
-from langyard.gateway.workflow.idempotency import Idempotency
 from langyard.gateway.workflow.turns import Turns
 from langyard.model.errors import LangyardError
 
@@ -83,7 +84,7 @@ def create(parts: Parts) -> FastAPI:
         threads.routes(parts, limits),
         states.routes(parts, limits),
         streams.routes(parts),
-        runs.routes(parts, limits),
+        runs.routes(Once(parts, limits, idempotency)),
         items.routes(parts, limits),
         crons.routes(parts, limits),
         meta.routes(parts),

@@ -13,10 +13,10 @@ from starlette.responses import Response
 from langyard import serde
 from langyard.conversations import Outcome, Turn
 from langyard.gateway.errors import FAILURE, failure_body
+from langyard.gateway.idempotency import REPLAYED, Idempotency
 from langyard.gateway.parts import Parts
 from langyard.gateway.sse import EventStream
 from langyard.gateway.wire import answer
-from langyard.gateway.workflow.idempotency import REPLAYED, Idempotency
 from langyard.model.errors import Unavailable
 from langyard.postgres.idempotency import Key
 
@@ -41,14 +41,9 @@ class Turns:
         key, seen = claimed
         if key.status is not None and key.body is not None:
             return await self._retold(key, stream=stream)
-        async with self.idempotency.starting(key):
-            if seen and await self.parts.conversations.knows(key.run_id):
-                return await self._retold(key, stream=stream)
-            try:
-                turn = await begin(key.run_id)
-            except BaseException:  # refused or cancelled: the key stands for nothing yet
-                await self.idempotency.release(key)
-                raise
+        turn = await self.idempotency.once(key, seen, lambda: begin(key.run_id))
+        if turn is None:
+            return await self._retold(key, stream=stream)
         return await self._told(turn, key, stream=stream)
 
     async def _told(self, turn: Turn, key: Key | None, *, stream: bool) -> Response:

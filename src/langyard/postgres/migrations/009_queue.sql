@@ -10,6 +10,9 @@ alter table langyard.runs add constraint runs_priority_check check (priority bet
 -- Ended runs of the last minute tell how fast the queue drains; each worker counts its own.
 alter table langyard.workers add column ended bigint not null default 0;
 
+-- A run is kept as long as somebody may come with the key it stands for.
+create index idempotency_keys_run_idx on langyard.idempotency_keys (run_id);
+
 create function langyard.share_of(fairness_group text, user_id text, assistant_id uuid, graph_id text) returns text
 language sql immutable parallel safe
 return coalesce('=' || fairness_group, '@' || user_id, assistant_id::text, graph_id);

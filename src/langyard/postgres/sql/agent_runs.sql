@@ -54,10 +54,11 @@ with gone as (
 select run_id from gone;
 
 -- name: sweep
--- Readers elsewhere have had their time, and no webhook is still to go out.
+-- Readers elsewhere have had their time, no webhook is still to go out, and nobody can come with its idempotency key.
 delete from langyard.threads t using langyard.runs r
 where t.thread_id = r.thread_id and t.open_runs = 0 and r.run_id in (
     select x.run_id from langyard.runs x
     where x.temporary and x.webhook_at is null and x.finished_at < now() - make_interval(secs => %(grace_s)s)
+        and not exists (select from langyard.idempotency_keys k where k.run_id = x.run_id)
     order by x.finished_at limit %(limit)s
 );

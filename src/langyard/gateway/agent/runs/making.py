@@ -18,7 +18,7 @@ from langyard.gateway.agent.runs.bodies import RunBody, invocation
 from langyard.gateway.agent.runs.documents import RUN, RUNS, WAITED, asks, asks_many
 from langyard.gateway.agent.runs.shapes import invoked_json, outcome_json, path_of
 from langyard.gateway.agent.runs.streams import RunStream, Waited
-from langyard.gateway.openapi import events, problems
+from langyard.gateway.openapi import events, idempotent, problems
 from langyard.gateway.parts import Parts
 from langyard.gateway.wire import Limits, as_model, read_json
 from langyard.invocations import LEFT, Invoked
@@ -38,19 +38,13 @@ class Making:
 
     async def background(self, request: Request, thread_id: str | None) -> Response:
         """The run as it was made; nobody reads it here."""
-        made = await self.start(request, await self.body(request), _thread(thread_id), events=False)
+        made = await self.start(request, await self.body(request), thread_of(thread_id), events=False)
         made.reader.close()
         return answer_with(invoked_json(made), {"Content-Location": self.path(made, thread_id)})
 
     async def batch(self, request: Request) -> Response:
         """All the runs. What is wrong with one is found before any is made."""
-        value = await self.json(request)
-        if not isinstance(value, list) or not value:
-            raise Invalid("The body must be an array of at least one run.")
-        bodies = [as_model(one, RunBody) for one in value]
-        places = [_thread(body.thread_id) for body in bodies]
-        for body in bodies:
-            await self.parts.invocations.check(invocation(body))
+        bodies, places = await self.checked_many(await self.json(request))
         made = [
             await self.start(request, body, place, events=False) for body, place in zip(bodies, places, strict=True)
         ]
@@ -58,10 +52,20 @@ class Making:
             one.reader.close()
         return answer_with([invoked_json(one) for one in made])
 
+    async def checked_many(self, value: object) -> tuple[list[RunBody], list[UUID | None]]:
+        """What a batch asks for, and on which threads. Raises what is wrong with any of it."""
+        if not isinstance(value, list) or not value:
+            raise Invalid("The body must be an array of at least one run.")
+        bodies = [as_model(one, RunBody) for one in value]
+        places = [thread_of(body.thread_id) for body in bodies]
+        for body in bodies:
+            await self.parts.invocations.check(invocation(body))
+        return bodies, places
+
     async def stream(self, request: Request, thread_id: str | None) -> Response:
         """The run's events as they come."""
         body = await self.body(request)
-        made = await self.start(request, body, _thread(thread_id), events=True)
+        made = await self.start(request, body, thread_of(thread_id), events=True)
         return RunStream(
             made.reader,
             self.headers(made, thread_id, "stream"),
@@ -73,7 +77,7 @@ class Making:
     async def wait(self, request: Request, thread_id: str | None) -> Response:
         """How the run ended."""
         body = await self.body(request)
-        made = await self.start(request, body, _thread(thread_id), events=False)
+        made = await self.start(request, body, thread_of(thread_id), events=False)
         output = self.parts.graphs.get(made.run.graph_id).output
 
         async def ending() -> bytes:
@@ -82,10 +86,14 @@ class Making:
         headers = self.headers(made, thread_id, "join")
         return Waited(ending, headers, self.heartbeat_s, on_gone=self.on_gone(body, made), reader=made.reader)
 
-    async def start(self, request: Request, body: RunBody, thread_id: UUID | None, *, events: bool) -> Invoked:
-        """Make a run on behalf of who asks."""
+    async def start(
+        self, request: Request, body: RunBody, thread_id: UUID | None, *, events: bool, run_id: UUID | None = None
+    ) -> Invoked:
+        """Make a run on behalf of who asks; with a `run_id` it is made once."""
         behalf = access_of(request)
-        return await self.parts.invocations.start(invocation(body), thread_id, events=events, behalf=behalf)
+        return await self.parts.invocations.start(
+            invocation(body), thread_id, events=events, behalf=behalf, run_id=run_id
+        )
 
     async def body(self, request: Request) -> RunBody:
         """What is asked."""
@@ -117,51 +125,55 @@ class Making:
         return partial(self.parts.runs.cancel, made.run.run_id, action="interrupt", reason=LEFT)
 
 
-def routes(parts: Parts, limits: Limits) -> APIRouter:
-    """The router; `parts` need not be open yet."""
+def routes(making: Making) -> APIRouter:
+    """The router; the parts of `making` need not be open yet."""
     router = APIRouter(tags=["runs"])
-    making = Making(parts, limits)
 
-    @router.post("/threads/{thread_id}/runs", openapi_extra=asks(), responses={200: RUN, **_PROBLEMS})
+    @router.post("/threads/{thread_id}/runs", openapi_extra=idempotent(asks()), responses={200: RUN, **_PROBLEMS})
     async def create(request: Request, thread_id: str) -> Response:
         """Run an assistant on a thread, in the background."""
         return await making.background(request, thread_id)
 
-    @router.post("/threads/{thread_id}/runs/wait", openapi_extra=asks(), responses={200: WAITED, **_PROBLEMS})
+    @router.post(
+        "/threads/{thread_id}/runs/wait", openapi_extra=idempotent(asks()), responses={200: WAITED, **_PROBLEMS}
+    )
     async def wait(request: Request, thread_id: str) -> Response:
         """Run an assistant on a thread and wait for its end. A failure too is 200: `__error__` says what it was."""
         return await making.wait(request, thread_id)
 
-    @router.post("/threads/{thread_id}/runs/stream", openapi_extra=asks(), responses={200: events(), **_PROBLEMS})
+    @router.post(
+        "/threads/{thread_id}/runs/stream", openapi_extra=idempotent(asks()), responses={200: events(), **_PROBLEMS}
+    )
     async def stream(request: Request, thread_id: str) -> Response:
         """Run an assistant on a thread and read what happens as server-sent events."""
         return await making.stream(request, thread_id)
 
-    @router.post("/runs", openapi_extra=asks(), responses={200: RUN, **_PROBLEMS})
+    @router.post("/runs", openapi_extra=idempotent(asks()), responses={200: RUN, **_PROBLEMS})
     async def create_stateless(request: Request) -> Response:
         """Run an assistant in the background, on a thread that goes with the run."""
         return await making.background(request, None)
 
-    @router.post("/runs/wait", openapi_extra=asks(), responses={200: WAITED, **_PROBLEMS})
+    @router.post("/runs/wait", openapi_extra=idempotent(asks()), responses={200: WAITED, **_PROBLEMS})
     async def wait_stateless(request: Request) -> Response:
         """Run an assistant and wait for its end, on a thread that goes with the run."""
         return await making.wait(request, None)
 
-    @router.post("/runs/stream", openapi_extra=asks(), responses={200: events(), **_PROBLEMS})
+    @router.post("/runs/stream", openapi_extra=idempotent(asks()), responses={200: events(), **_PROBLEMS})
     async def stream_stateless(request: Request) -> Response:
         """Run an assistant and read what happens as server-sent events, on a thread that goes with the run."""
         return await making.stream(request, None)
 
-    @router.post("/runs/batch", openapi_extra=asks_many(), responses={200: RUNS, **_PROBLEMS})
+    @router.post("/runs/batch", openapi_extra=idempotent(asks_many()), responses={200: RUNS, **_PROBLEMS})
     async def create_batch(request: Request) -> Response:
         """Run many in the background."""
         return await making.batch(request)
 
-    reading.add(router, parts, limits)
+    reading.add(router, making.parts, making.limits)
     return router
 
 
-def _thread(thread_id: str | None) -> UUID | None:
+def thread_of(thread_id: str | None) -> UUID | None:
+    """The id of a path or a body, if there is one. Raises `Invalid`."""
     if thread_id is None:
         return None
     try:

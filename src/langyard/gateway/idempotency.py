@@ -1,4 +1,4 @@
-"""`Idempotency-Key`: the same request asked again is answered with the first answer, and runs once. For `turns`.
+"""`Idempotency-Key`: the same request asked again is answered as at first, and runs once. For all who start runs.
 
 A key stands for one run from the moment it is first seen. Whoever comes with it starts that run or, if it is there
 already, waits for its end; the database admits a run's id once. So neither a crash between key and run nor two requests
@@ -11,8 +11,10 @@ import asyncio
 import hashlib
 import logging
 import weakref
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from typing import Any
+from typing import Any, TypeVar
+from uuid import UUID
 
 from starlette.requests import Request
 
@@ -21,9 +23,12 @@ from langyard.gateway.wire import canonical
 from langyard.model.errors import Conflict, Invalid, LangyardError
 from langyard.model.ids import uuid7
 from langyard.postgres import idempotency as rows
+from langyard.postgres import runs as run_rows
 from langyard.postgres.idempotency import Key
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 HEADER = "Idempotency-Key"
 REPLAYED = {"Idempotent-Replayed": "true"}
@@ -63,6 +68,21 @@ class Idempotency:
         if key.fingerprint != fingerprint:
             raise Conflict(f"This {HEADER} was used with another request.", code="idempotency_key_reused")
         return key, key.run_id != run_id
+
+    async def once(self, key: Key, seen: bool, start: Callable[[], Awaitable[T]]) -> T | None:
+        """What `start` gives, which makes the run of the key; None when the run is there already."""
+        async with self.starting(key):
+            if seen and await self.knows(key.run_id):
+                return None
+            try:
+                return await start()
+            except BaseException:  # refused or cancelled: the key stands for nothing yet
+                await self.release(key)
+                raise
+
+    async def knows(self, run_id: UUID) -> bool:
+        """Whether there is such a run."""
+        return await run_rows.find(self._parts.database, run_id) is not None
 
     async def store(self, key: Key, status: int, body: bytes) -> tuple[int, bytes]:
         """Keep an answer before it is given; what is returned is to be given."""
