@@ -14,6 +14,8 @@ class Wire:
         self._parts = urlsplit(url)
         self.delay_s = 0.0
         self.refusing = False
+        self._open = asyncio.Event()
+        self._open.set()
         self._writers: set[asyncio.StreamWriter] = set()
         self._pumps: set[asyncio.Task[None]] = set()
 
@@ -28,9 +30,14 @@ class Wire:
         for writer in list(self._writers):
             writer.transport.abort()
 
+    def silence(self) -> None:
+        """Nothing gets through any more, in either direction; it arrives when the wire is mended."""
+        self._open.clear()
+
     def mend(self) -> None:
         """As a wire should be."""
         self.delay_s, self.refusing = 0.0, False
+        self._open.set()
 
     async def close(self) -> None:
         self._server.close()
@@ -61,6 +68,7 @@ class Wire:
             while data := await reader.read(65536):
                 if self.delay_s:
                     await asyncio.sleep(self.delay_s)
+                await self._open.wait()
                 writer.write(data)
                 await writer.drain()
         for end in (writer, other):

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import os
 import signal
 import socket
 import sys
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +24,6 @@ from tests.acceptance.chaos.graphs import GRAPHS, SOURCE
 from tests.acceptance.chaos.wire import Wire
 from tests.acceptance.serving import LANGYARD, environ, project
 
-LEASE_S = 2.0
 ROOT = Path(__file__).parents[3]
 
 
@@ -62,13 +63,25 @@ class Server:
                 cwd=yard.folder, stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
                 env=environ(
                     DATABASE_URL=self.wire.url, LANGYARD_LOG_FORMAT="json", CHAOS_LEDGER=str(yard.ledger),
-                    LANGYARD_LEASE_TTL_SECONDS=str(LEASE_S), LANGYARD_LEASE_RENEW_SECONDS="0.5",
-                    LANGYARD_POLL_SECONDS="0.5", LANGYARD_SWEEP_SECONDS="0.5", LANGYARD_DRAIN_GRACE_SECONDS="0.2",
+                    LANGYARD_LEASE_TTL_SECONDS=str(yard.lease_s), LANGYARD_LEASE_RENEW_SECONDS=str(yard.lease_s / 4),
+                    LANGYARD_POLL_SECONDS=str(yard.lease_s / 4), LANGYARD_SWEEP_SECONDS=str(yard.lease_s / 4),
+                    LANGYARD_DRAIN_GRACE_SECONDS="0.2",
                     LANGYARD_DB_MIGRATE="false", LANGYARD_RUN_MAX_ATTEMPTS="50", LANGYARD_WORKER_SLOTS="16",
                     LANGYARD_DB_POOL_MAX_SIZE="6", PYTHONPATH=str(ROOT), **yard.environ,
                 ),
             )  # fmt: skip
         self.pids.add(self.process.pid)
+
+    @contextmanager
+    def harm(self) -> Iterator[None]:
+        """Something is done to it that may cost it its lease."""
+        began = time.time()
+        mark = len(self.harmed)
+        self.harmed.append((began, math.inf))
+        try:
+            yield
+        finally:
+            self.harmed[mark] = (began, time.time())
 
     def send(self, number: int) -> None:
         if self.alive and self.process is not None:
@@ -104,8 +117,16 @@ class Yard:
     """Open with `async with`; `url` is the database, past all wires."""
 
     def __init__(
-        self, folder: Path, *, workers: int = 2, gateways: int = 1, defect: str | None = None, **settings: str
+        self,
+        folder: Path,
+        *,
+        workers: int = 2,
+        gateways: int = 1,
+        defect: str | None = None,
+        lease_s: float = 2.0,
+        **settings: str,
     ) -> None:
+        self.lease_s = lease_s
         self.folder, self.ledger, self.defect, self.environ = folder, folder / "ledger", defect, settings
         self.down: list[tuple[float, float]] = []
         self._counts = (workers, gateways)
@@ -154,3 +175,11 @@ class Yard:
         if not self.ledger.exists():
             return []
         return [json.loads(line) for line in self.ledger.read_text().splitlines()]
+
+    async def mend(self) -> None:
+        """Everything runs again and reaches everything."""
+        for server in self.servers:
+            server.send(signal.SIGCONT)
+            server.wire.mend()
+        for server in self.servers:
+            await server.ready()
