@@ -46,6 +46,10 @@ test: setup ## All tests, on a real PostgreSQL that starts and stops with them
 test-fast: setup ## The tests that take less than ten seconds each
 	@$(PYTEST) -m "not slow" $(ARGS)
 
+.PHONY: chaos
+chaos: setup ## Kill, freeze and cut off servers under load, and check what is promised; two minutes, ARGS="--seed 7 --minutes 10"
+	@$(BIN)/python -m tests.acceptance.chaos $(ARGS)
+
 .PHONY: check
 check: format-check lint types fence test ## Everything that must hold before a commit lands
 

@@ -42,7 +42,8 @@ class Scope:
     """What one run's checkpointer knows and has done; shared by the copies LangGraph makes of it for subgraphs.
 
     `head` is the latest root checkpoint's row that came with the claim, `fresh` says the thread has none at all.
-    `interrupts` gathers the root graph's open interrupts by LangGraph task id.
+    `interrupts` gathers the root graph's open interrupts by LangGraph task id. `made` are the checkpoints that are its
+    own: what it writes to another is kept apart from what was there, for a rollback.
     """
 
     lease: Lease | None = None
@@ -50,6 +51,7 @@ class Scope:
     fresh: bool = False
     wait: bool = True
     written: set[str] = field(default_factory=set)
+    made: set[str] = field(default_factory=set)
     interrupts: dict[str, Sequence[Any]] = field(default_factory=dict)
     metadata: Mapping[str, Any] = field(default_factory=dict)
 
@@ -123,6 +125,7 @@ class Checkpointer(BasePostgresSaver):
         parent = configurable.get("checkpoint_id")
         batch.checkpoints[thread_id, namespace, checkpoint["id"]] = (lease, parent, document, notes)
         self.scope.written.add(namespace)
+        self.scope.made.add(checkpoint["id"])
         if self.scope.wait:
             await self._writer.commit(self.scope.lease)
         return {"configurable": {"thread_id": thread_id, "checkpoint_ns": namespace, "checkpoint_id": checkpoint["id"]}}
@@ -144,11 +147,15 @@ class Checkpointer(BasePostgresSaver):
         await self._writer.room()
         batch = self._writer.batch(sum(len(blob) for *_, blob in dumped))
         lease = batch.index(self.scope.lease)
+        if self.scope.lease is not None and configurable["checkpoint_id"] not in self.scope.made:
+            self.scope.made.add(configurable["checkpoint_id"])
+            key = (thread_id, namespace, configurable["checkpoint_id"])
+            batch.bases[key] = (lease, self.scope.lease.run_id)
         rows = batch.rewrites if all(channel in WRITES_IDX_MAP for channel, _ in writes) else batch.writes
         for index, channel, kind, blob in dumped:
-            key = (thread_id, namespace, configurable["checkpoint_id"], task_id, index)
-            if rows is batch.rewrites or key not in rows:
-                rows[key] = (lease, task_path, channel, kind, blob)
+            row = (thread_id, namespace, configurable["checkpoint_id"], task_id, index)
+            if rows is batch.rewrites or row not in rows:
+                rows[row] = (lease, task_path, channel, kind, blob)
         self.scope.written.add(namespace)
         if self.scope.lease is None:
             await self._writer.commit()

@@ -20,7 +20,8 @@ from langyard.postgres.queries import load
 
 log = logging.getLogger(__name__)
 
-_WRITE, _LEFT = load("writes")["write"], load("writes")["left"]
+_SQL = load("writes")
+_WRITE, _WRITE_KEEPING = (_SQL["write"].replace("{kept}", part) for part in ("", _SQL["kept"]))
 
 # How long a write nobody waits for may linger to share its commit: what a crash may cost under durability="async".
 LINGER_S = 0.004
@@ -85,6 +86,8 @@ class Batch:
     events: dict[tuple[UUID, int], tuple[int, UUID, str, bytes]] = field(default_factory=dict)
     finishes: dict[UUID, tuple[int, Finish]] = field(default_factory=dict)
     followed: dict[UUID, int] = field(default_factory=dict)
+    # Checkpoints of other runs that rows of a lease are for: (thread_id, namespace, checkpoint_id).
+    bases: dict[tuple[str, str, str], tuple[int, UUID]] = field(default_factory=dict)
     size: int = 0
     refused: Exception | None = None
 
@@ -108,7 +111,15 @@ class Batch:
         o = [(*key, *row) for key, row in self.rewrites.items()]
         e = [(*key, *row) for key, row in self.events.items()]
         ends = [(run_id, *row) for run_id, row in self.finishes.items()]
+        kept: dict[str, object] = {}
+        if self.bases:
+            kept = {
+                "k_lease": Ints(lease for lease, _ in self.bases.values()),
+                "k_run": Uuids(run_id for _, run_id in self.bases.values()),
+                **{name: Texts(key[n] for key in self.bases) for n, name in enumerate(("k_thread", "k_ns", "k_id"))},
+            }
         return {
+            **kept,
             "leases": Ints(self.leases.values()),
             "run_ids": Uuids(lease.run_id for lease in self.leases),
             "fences": Ints(lease.fence for lease in self.leases),
@@ -251,9 +262,10 @@ class Writer:
         if batch.empty:
             return
         params, delay = batch.params(), 0.05
+        statement = _WRITE_KEEPING if batch.bases else _WRITE
         while True:
             try:
-                row = await self._database.fetch_one(_WRITE, params)
+                row = await self._database.fetch_one(statement, params)
             except Unavailable:
                 # The connection may have died after the commit: sending again is harmless, not sending would lose work.
                 await asyncio.sleep(delay)
@@ -285,7 +297,7 @@ class Writer:
         if not doubtful:
             return set()
         try:
-            left = await self._database.fetch(_LEFT, {"run_ids": Uuids(doubtful)})
+            left = await self._database.fetch(_SQL["left"], {"run_ids": Uuids(doubtful)})
         except Unavailable:
             return set()
         return set(doubtful) - {row["run_id"] for row in left}
@@ -303,7 +315,7 @@ class Writer:
             batch.refused = batch.refused or (part.refused if lease is None else None)
 
 
-_KINDS = ("blobs", "checkpoints", "writes", "rewrites", "events", "finishes")
+_KINDS = ("blobs", "checkpoints", "writes", "rewrites", "events", "finishes", "bases")
 
 
 def _owners(batch: Batch) -> set[int]:

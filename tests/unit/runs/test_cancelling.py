@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import uuid
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -10,14 +11,18 @@ from typing import Any
 
 import psycopg
 import pytest
+from langgraph.graph import StateGraph
+from langgraph.types import interrupt
 
 from langyard.model.ids import uuid7
-from langyard.model.runs import ClaimedRun, RunRequest
+from langyard.model.runs import ClaimedRun, RunEnd, RunRequest
 from langyard.postgres import runs as rows
 from langyard.postgres.database import Database
 from langyard.postgres.rows import threads as thread_rows
 from langyard.postgres.workers import Heartbeat, bury
 from langyard.postgres.writer import Finish, Lease, Writer
+from langyard.runs import StartedRun
+from tests.unit.gateway.graphs import State
 from tests.unit.gateway.serving import Served, serve, until
 
 DONE = Finish(status="success", thread_status="idle", values=b'{"done": true}', interrupts=b"{}")
@@ -280,3 +285,41 @@ async def test_a_cancellation_before_the_first_step_is_not_lost_with_it(served):
                 end = await started.reader.wait_end()
         assert (end.status, end.error) == ("interrupted", {"error": "UserInterrupt", "message": "at once"})
     await until(lambda: app.worker is not None and app.worker.running == 0)
+
+
+async def test_an_answer_that_is_rolled_back_leaves_the_question_open(served):
+    """The answering run wrote its first results to a checkpoint of the run that asked."""
+    app, gate = served.app, served.gate
+    graph = StateGraph(State)
+    graph.add_sequence(
+        [("ask", lambda state: {"log": [interrupt("first?"), interrupt("second?")]}), ("gate", gate.node)]
+    )
+    graph.set_entry_point("ask")
+    app.graphs.register("two-answers", graph)
+    thread_id = uuid.uuid4()
+    writes = "select task_id, idx, channel, blob from checkpoint_writes where thread_id = %(id)s order by 1, 2"
+
+    async def start(**kwargs: Any) -> StartedRun:
+        request = RunRequest(
+            run_id=uuid7(), graph_id="two-answers", kwargs=kwargs, thread_id=thread_id, may_create=True
+        )
+        started: StartedRun | None = await app.runs.start(request, events=False)
+        assert started is not None
+        return started
+
+    async def end(**kwargs: Any) -> RunEnd:
+        with (await start(**kwargs)).reader as reader:
+            return await reader.wait_end()
+
+    assert (await end(input={})).interrupts[0]["value"] == "first?"
+    assert (await end(input=None, command={"resume": "one"})).interrupts[0]["value"] == "second?"
+    before = await app.database.fetch(writes, {"id": str(thread_id)})
+    with (await start(input=None, command={"resume": "wrong"})).reader as reader:
+        await gate.reached()
+        assert await app.runs.cancel(reader.run_id, action="rollback", reason="wrong")
+        assert (await reader.wait_end()).status == "interrupted"
+    assert await app.database.fetch(writes, {"id": str(thread_id)}) == before
+    gate.open.set()
+    last = await end(input=None, command={"resume": "two"})
+    assert last.values is not None
+    assert json.loads(last.values)["log"] == ["one", "two", "through"]

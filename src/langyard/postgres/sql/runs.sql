@@ -274,7 +274,8 @@ select run_id, unbegun as ended, pg_notify('langyard', case when unbegun then 'e
 from open;
 
 -- name: roll_back
--- A run that is rolled back leaves nothing behind: its checkpoints, their writes and blobs, its row. Fenced as any write.
+-- A run that is rolled back leaves nothing behind: its checkpoints, their writes and blobs, its row. What others' checkpoints
+-- had before it wrote to them is put back. Fenced as any write.
 with gone as (
     delete from langyard.runs where run_id = %(run_id)s and fence = %(fence)s and status = 'running'
     returning run_id, thread_id, watched
@@ -285,6 +286,20 @@ with gone as (
 ), writes as (
     delete from checkpoint_writes w using dropped d
     where w.thread_id = d.thread_id and w.checkpoint_ns = d.checkpoint_ns and w.checkpoint_id = d.checkpoint_id
+), unwritten as (
+    delete from checkpoint_writes w using gone, langyard.run_bases b
+    where b.run_id = gone.run_id and b.channel is null and w.thread_id = gone.thread_id::text
+        and w.checkpoint_ns = b.checkpoint_ns and w.checkpoint_id = b.checkpoint_id
+        and not exists (select from langyard.run_bases k where k.run_id = gone.run_id
+            and (k.checkpoint_ns, k.checkpoint_id, k.task_id, k.idx) = (w.checkpoint_ns, w.checkpoint_id, w.task_id, w.idx))
+), restored as (
+    insert into checkpoint_writes (thread_id, checkpoint_ns, checkpoint_id, task_id, task_path, idx, channel, type, blob)
+    select gone.thread_id::text, b.checkpoint_ns, b.checkpoint_id, b.task_id, b.task_path, b.idx, b.channel, b.type, b.blob
+    from gone join langyard.run_bases b using (run_id)
+    where b.channel is not null and not exists (select from dropped d
+        where (d.checkpoint_ns, d.checkpoint_id) = (b.checkpoint_ns, b.checkpoint_id))
+    on conflict (thread_id, checkpoint_ns, checkpoint_id, task_id, idx)
+        do update set channel = excluded.channel, type = excluded.type, blob = excluded.blob
 ), made as (
     -- Values that only its own checkpoints name.
     select distinct d.thread_id, d.checkpoint_ns, v.key as channel, v.value as version

@@ -15,7 +15,7 @@ with locked as (
     select f.lease, l.cancel_action, l.cancel_reason
     from unnest(%(f_lease)s, %(f_status)s) as f(lease, status) join locked l using (lease)
     where l.cancel_action is not null and f.status <> 'interrupted'
-), put_blobs as (
+){kept}, put_blobs as (
     insert into checkpoint_blobs (thread_id, checkpoint_ns, channel, version, type, blob)
     select thread_id, ns, channel, version, type, blob
     from unnest(%(b_lease)s, %(b_thread)s, %(b_ns)s, %(b_channel)s, %(b_version)s, %(b_type)s, %(b_blob)s)
@@ -94,6 +94,23 @@ select
     (select count(pg_notify('langyard', 'events ' || run_id || ' ' || seq))
         from unnest(%(followed)s, %(followed_seqs)s) as f(run_id, seq)) as events_told;
 
-
 -- name: left
 select run_id from langyard.runs where run_id = any(%(run_ids)s);
+
+-- name: kept
+-- Part of `write` where a run writes to a checkpoint that it did not make: what is there before it does.
+, base as (
+    select lease, run_id, thread_id, ns, id
+    from unnest(%(k_lease)s, %(k_run)s, %(k_thread)s, %(k_ns)s, %(k_id)s) as k(lease, run_id, thread_id, ns, id)
+    where lease in (select lease from held)
+), kept as (
+    insert into langyard.run_bases (run_id, checkpoint_ns, checkpoint_id, task_id, idx, channel, type, blob, task_path)
+    select base.run_id, base.ns, base.id, w.task_id, w.idx, w.channel, w.type, w.blob, w.task_path
+    from base join checkpoint_writes w
+        on w.thread_id = base.thread_id and w.checkpoint_ns = base.ns and w.checkpoint_id = base.id
+    where not exists (select from langyard.run_bases k
+        where k.run_id = base.run_id and k.checkpoint_ns = base.ns and k.checkpoint_id = base.id)
+    union all
+    select base.run_id, base.ns, base.id, '', 0, null, null, null, '' from base
+    on conflict do nothing
+)
