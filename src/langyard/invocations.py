@@ -61,6 +61,7 @@ class Invocation:
     after_seconds: float = 0.0
     durability: Literal["sync", "async", "exit"] | None = None
     on_completion: Literal["delete", "keep"] = "delete"
+    event_streaming: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,10 +136,12 @@ class Invocations:
         events: bool,
         behalf: Behalf = NOBODY,
         run_id: UUID | None = None,
+        revision: int | None = None,
     ) -> Invoked:
         """Make the run and read it from its first event on (`events=False`: only its end).
 
         Whoever makes one for a request says on whose `behalf`: that one's rights are asked here, and nowhere else.
+        With a `revision` it is made only if the thread has not changed since it had that one (else `thread_busy`).
         A run whose `run_id` is given may be asked for again: it is made once, and kept for whoever comes for it.
         Without a `thread_id` the run gets a thread of its own, which goes with it unless `on_completion` keeps it.
         Raises `Invalid`, `BadRequest`, `NotFound` (`thread_not_found`, `assistant_not_found`), `Conflict`
@@ -149,6 +152,7 @@ class Invocations:
         await self._webhooks.check(asked.webhook)
         assistant = await self._assistants.resolve(asked.assistant_id)
         request = request_of(asked, assistant, thread_id, behalf.user_id, behalf.told())
+        request = replace(request, revision=revision)
         if run_id is not None:
             request = _kept(request, run_id, new_thread=thread_id is None, events=events)
         if behalf.guarded:
@@ -247,6 +251,7 @@ def request_of(
         "stream_subgraphs": asked.stream_subgraphs,
         "stream_resumable": asked.stream_resumable,
         "durability": asked.durability,
+        "event_streaming": asked.event_streaming,
         "temporary": temporary,
         "assistant": dict(assistant.config),
         "server": told,

@@ -18,6 +18,7 @@ from langyard.gateway import docs, errors, health, openapi, vitals
 from langyard.gateway.access.authenticating import Authenticating
 from langyard.gateway.access.headers import HeaderRule
 from langyard.gateway.agent import assistants, crons, items, meta
+from langyard.gateway.agent.protocol import routes as protocol
 from langyard.gateway.agent.runs import making as runs
 from langyard.gateway.agent.runs.once import Once
 from langyard.gateway.agent.threads import states, streams, threads
@@ -84,6 +85,7 @@ def create(parts: Parts) -> FastAPI:
         threads.routes(parts, limits),
         states.routes(parts, limits),
         streams.routes(parts),
+        protocol.routes(parts, limits),
         runs.routes(Once(parts, limits, idempotency)),
         items.routes(parts, limits),
         crons.routes(parts, limits),

@@ -45,6 +45,7 @@ FAILURE: Mapping[str, int] = {
     "workflow_cancelled": 409,
 }
 
+_UNKNOWN = 500
 # What the framework finds out by itself.
 ROUTING: Mapping[int, str] = {404: "route_not_found", 405: "method_not_allowed"}
 
@@ -76,14 +77,21 @@ def error(
     return Response(body, status, dict(headers or {}), "application/json")
 
 
+def status_of(found: errors.LangyardError) -> int:
+    """The status of an error's family, or its own; 500 if it has none."""
+    if isinstance(found, Refused):
+        return found.status
+    return next((STATUS[kind] for kind in type(found).__mro__ if kind in STATUS), _UNKNOWN)
+
+
 def of_family(found: errors.LangyardError) -> Response:
     """The answer to an error raised on purpose."""
     if isinstance(found, UnsupportedMedia):
         return error(415, found.code, found.detail)
     if isinstance(found, Refused):
         return error(found.status, found.code, found.detail, headers=found.headers)
-    status = next((STATUS[kind] for kind in type(found).__mro__ if kind in STATUS), None)
-    if status is None:
+    status = status_of(found)
+    if status == _UNKNOWN:
         return unexpected(found)
     headers: dict[str, str] = {}
     if isinstance(found, errors.Limited | errors.Unavailable):

@@ -53,8 +53,20 @@ class GatewaySettings(Protocol):
         """Whether they may send cookies."""
 
 
+class StreamSettings(Protocol):
+    """`config.StreamSettings`, as far as it is read here."""
+
+    @property
+    def buffer_events(self) -> int:
+        """Events a reader may lag behind."""
+
+
 class Settings(Protocol):
     """`config.Settings`, as far as it is read here."""
+
+    @property
+    def streams(self) -> StreamSettings:
+        """Events and their readers."""
 
     @property
     def gateway(self) -> GatewaySettings:

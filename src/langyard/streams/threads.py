@@ -242,6 +242,10 @@ class ThreadReaders:
         await self._runs.settle()
         return await rows.last(self._database, thread_id)
 
+    async def latest(self, thread_id: UUID) -> UUID | None:
+        """The run that was made last on the thread. Raises `Unavailable`."""
+        return await rows.latest(self._database, thread_id)
+
     def on_note(self, kind: str, text: str) -> None:
         """A notification: `run <thread> <run>`, or `state <thread>`."""
         if kind not in ("run", "state") or not self._followers:

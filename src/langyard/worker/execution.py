@@ -91,7 +91,7 @@ class Execution:
         # Its readers speak the event protocol: LangGraph streams another way for them.
         self._protocol = bool(claimed.kwargs.get("event_streaming"))
         if self._protocol:
-            self._modes |= set(MODES)
+            self._modes, self._messages = set(MODES), None
         self.lease = Lease(claimed.run_id, claimed.thread_id, claimed.fence, on_lost=self._on_lost)
         self.outlet = Outlet(
             self.lease, means.bus, means.writer, means.relay,

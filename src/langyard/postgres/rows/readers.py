@@ -35,3 +35,9 @@ async def last(database: Database, thread_id: UUID) -> int:
     """The highest number stored for the thread, 0 if there is none."""
     row = await database.fetch_one(_SQL["last"], {"thread_id": thread_id})
     return row["seq"] if row else 0
+
+
+async def latest(database: Database, thread_id: UUID) -> UUID | None:
+    """The run that was made last on the thread."""
+    row = await database.fetch_one(_SQL["latest"], {"thread_id": thread_id})
+    return row["run_id"] if row else None

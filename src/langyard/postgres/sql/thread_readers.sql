@@ -24,3 +24,6 @@ order by seq limit %(limit)s;
 
 -- name: last
 select seq from langyard.events where thread_id = %(thread_id)s order by seq desc limit 1;
+
+-- name: latest
+select run_id from langyard.runs where thread_id = %(thread_id)s order by created_at desc limit 1;

@@ -13,6 +13,7 @@ from starlette.types import Send
 
 from langyard import serde
 from langyard.gateway.access import access_of
+from langyard.gateway.agent.admitting import Admitted, admit
 from langyard.gateway.agent.lasting import Lasting, chunk
 from langyard.gateway.agent.reading import path_id
 from langyard.gateway.agent.runs.streams import ErrorStream
@@ -47,8 +48,9 @@ class ThreadStream(Lasting):
 
     media_type = "text/event-stream"
 
-    def __init__(self, reader: ThreadReader, modes: Collection[str], heartbeat_s: float) -> None:
+    def __init__(self, reader: ThreadReader, modes: Collection[str], heartbeat_s: float, admitted: Admitted) -> None:
         super().__init__(HEADERS, heartbeat_s, None)
+        self._admitted = admitted
         self._reader = reader
         self._modes = modes
 
@@ -58,7 +60,7 @@ class ThreadStream(Lasting):
 
     async def write(self, send: Send) -> None:
         """Events, comments in silence, a word on what was lost."""
-        reader, told = self._reader, 0
+        reader, told, shows = self._reader, 0, False
         while not reader.closed:
             if not await reader.wait(self._heartbeat_s):
                 await chunk(send, HEARTBEAT)
@@ -68,6 +70,8 @@ class ThreadStream(Lasting):
                 frames.insert(0, frame("gap", serde.dumps({"lost": reader.lost - told})))
                 told = reader.lost
             if frames:
+                if not (shows := shows or await self._admitted()):
+                    return
                 await chunk(send, b"".join(frames))
 
     def _shown(self, event: ThreadEvent) -> bytes | None:
@@ -99,10 +103,10 @@ def routes(parts: Parts) -> APIRouter:
         wanted = path_id(thread_id, "thread")
         modes, after = _modes(request), _after(request.headers)
         try:
-            await access_of(request).thread(wanted, "read")
+            admitted = await admit(parts, access_of(request), wanted)
         except NotFound:
             return ErrorStream(silent=True)
-        return ThreadStream(await parts.readers.subscribe(wanted, after=after), modes, heartbeat_s)
+        return ThreadStream(await parts.readers.subscribe(wanted, after=after), modes, heartbeat_s, admitted)
 
     return router
 

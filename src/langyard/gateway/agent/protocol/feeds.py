@@ -1,0 +1,180 @@
+"""One feed a thread and process, however many view it: what is kept of the thread, then what happens (contract A.14).
+
+Viewers share the feed's envelopes and have no queue of their own, only a place in it; who falls behind the oldest that
+is kept is told how many are lost. The feed goes with its last viewer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections import deque
+from dataclasses import replace
+from functools import partial
+from uuid import UUID
+
+from langyard.gateway.agent.protocol.deriving import Derivation
+from langyard.gateway.agent.protocol.envelopes import Envelope, Wanted
+from langyard.gateway.parts import Parts
+from langyard.streams.threads import ThreadReader, ThreadReaders
+
+
+class Feed:
+    """Envelopes of a thread, in order. `first` is the place of the oldest that is kept."""
+
+    def __init__(self, limit: int) -> None:
+        self.first = 0
+        self.ended = False
+        self.derived = Derivation()
+        self.viewers: set[Viewer] = set()
+        self.envelopes: deque[Envelope] = deque()
+        self._limit = limit
+        self._reader: ThreadReader | None = None
+        self._reading: asyncio.Task[None] | None = None
+
+    @property
+    def next(self) -> int:
+        """The place of the next envelope."""
+        return self.first + len(self.envelopes)
+
+    def begin(self, reader: ThreadReader) -> None:
+        """Take what is kept of the thread, then go on."""
+        self._reader = reader
+        self._take(reader)
+        self._reading = asyncio.create_task(self._read(reader))
+
+    def close(self) -> None:
+        """Stop reading."""
+        self.ended = True
+        if self._reading is not None:
+            self._reading.cancel()
+        if self._reader is not None:
+            self._reader.close()
+        self._wake()
+
+    def since(self, wanted: Wanted) -> Wanted:
+        """The same, where a number or an id that this feed does not know means: from the first on.
+
+        A client that was elsewhere may have seen what is not here yet; it knows by their ids what it has seen.
+        """
+        after = wanted.after
+        if wanted.after_id is not None:
+            after = next((found.raw for found in self.envelopes if found.event_id == wanted.after_id), 0)
+        since = wanted.since if wanted.since <= self.derived.seen else 0
+        return replace(wanted, since=since, after=after, after_id=None)
+
+    async def _read(self, reader: ThreadReader) -> None:
+        while not reader.closed:
+            await reader.wait()
+            self._take(reader)
+        self.ended = True
+        self._wake()
+
+    def _take(self, reader: ThreadReader) -> None:
+        lost, reader.lost = reader.lost, 0
+        self.first += lost  # their places are skipped: whoever has not passed them finds them missing
+        if lost and self.envelopes:
+            self.first += len(self.envelopes)
+            self.envelopes.clear()
+        for event in reader.take():
+            self.envelopes.extend(self.derived.take(event))
+        while len(self.envelopes) > self._limit:
+            self.envelopes.popleft()
+            self.first += 1
+        self._wake()
+
+    def _wake(self) -> None:
+        for viewer in self.viewers:
+            viewer.ready.set()
+
+
+class Viewer:
+    """A place in a feed."""
+
+    __slots__ = ("_feeds", "feed", "place", "ready", "thread_id")
+
+    def __init__(self, feeds: Feeds, thread_id: UUID, feed: Feed) -> None:
+        self.feed = feed
+        self.place = 0
+        self.ready = asyncio.Event()
+        self._feeds = feeds
+        self.thread_id = thread_id
+
+    async def wait(self, timeout_s: float | None = None) -> bool:
+        """Wait until something can be taken or the feed has ended; False when `timeout_s` seconds passed in silence."""
+        if self.place < self.feed.next or self.feed.ended:
+            return True
+        self.ready.clear()
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self.ready.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    def take(self) -> tuple[int, list[Envelope]]:
+        """How many were lost, and all that are there."""
+        feed = self.feed
+        lost = max(0, feed.first - self.place)
+        found = list(itertools.islice(feed.envelopes, max(0, self.place - feed.first), None))
+        self.place = feed.next
+        return lost, found
+
+    async def start(self, wanted: Wanted) -> Wanted:
+        """The filter to view this feed with. Raises `Unavailable`."""
+        found = self.feed.since(wanted)
+        if not wanted.watches:
+            return found
+        return replace(found, current=await self._feeds.readers.latest(self.thread_id), upto=self.feed.derived.seen)
+
+    def close(self) -> None:
+        """Stop viewing."""
+        self._feeds.drop(self.thread_id, self)
+
+
+class Feeds:
+    """The feeds of this process by thread. `parts` need not be open yet."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._limit = parts.settings.streams.buffer_events
+        self._feeds: dict[UUID, asyncio.Task[Feed]] = {}
+
+    @property
+    def readers(self) -> ThreadReaders:
+        """Where feeds get their events from."""
+        return self._parts.readers
+
+    async def view(self, thread_id: UUID) -> Viewer:
+        """View a thread from the first event that is kept on. It need not exist. Raises `Unavailable`."""
+        opening = self._feeds.get(thread_id)
+        if opening is None:
+            opening = self._feeds[thread_id] = asyncio.create_task(self._open(thread_id))
+            opening.add_done_callback(partial(self._opened, thread_id))
+        feed = await asyncio.shield(opening)
+        viewer = Viewer(self, thread_id, feed)
+        feed.viewers.add(viewer)
+        return viewer
+
+    def drop(self, thread_id: UUID, viewer: Viewer) -> None:
+        """Forget a viewer."""
+        viewer.feed.viewers.discard(viewer)
+        self._let_go(thread_id, viewer.feed)
+
+    def _opened(self, thread_id: UUID, opening: asyncio.Task[Feed]) -> None:
+        if opening.cancelled() or opening.exception() is not None:
+            self._feeds.pop(thread_id, None)
+        else:
+            # Whoever it was opened for may have left meanwhile.
+            asyncio.get_running_loop().call_later(1.0, self._let_go, thread_id, opening.result())
+
+    def _let_go(self, thread_id: UUID, feed: Feed) -> None:
+        opening = self._feeds.get(thread_id)
+        if opening is not None and opening.done() and opening.result() is feed and not feed.viewers:
+            del self._feeds[thread_id]
+            feed.close()
+
+    async def _open(self, thread_id: UUID) -> Feed:
+        feed = Feed(self._limit)
+        feed.begin(await self.readers.subscribe(thread_id, after=0))
+        return feed
