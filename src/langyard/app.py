@@ -32,6 +32,7 @@ from langyard.graphs.embeddings import load_embeddings
 from langyard.graphs.load import load_part
 from langyard.invocations import Invocations
 from langyard.items import Items
+from langyard.limits import QueueBound
 from langyard.model.errors import ConfigurationError, LangyardError, Unavailable
 from langyard.model.runs import Caps
 from langyard.model.shown import run_json
@@ -182,9 +183,18 @@ class App:
             poll_s=poll_s,
             on_webhook=wake,
             caps=self._caps,
+            bound=self._queue_bound(),
             relay=relay,
         )
         await self.runs.open()
+
+    def _queue_bound(self) -> QueueBound | None:
+        most = self.settings.limits.max_pending_runs
+        if most is None:
+            return None
+        bound = QueueBound(self.database, most)
+        self._chores.append(asyncio.create_task(bound.watch(), name="langyard queue bound"))
+        return bound
 
     def pools(self) -> dict[str, dict[str, int]]:
         """How the connections of each pool stand."""

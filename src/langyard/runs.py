@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from typing import Protocol
 from uuid import UUID
 
+from langyard.limits import QueueBound
 from langyard.model.errors import LangyardError, NotFound, Unavailable
 from langyard.model.events import Event
 from langyard.model.runs import Caps, ClaimedRun, Queue, Run, RunEnd, RunRequest
@@ -112,6 +113,7 @@ class Runs:
         poll_s: float = 1.0,
         on_webhook: Callable[[], None] = lambda: None,
         caps: Caps | None = None,
+        bound: QueueBound | None = None,
         relay: Relay | None = None,
     ) -> None:
         self._database = database
@@ -122,6 +124,7 @@ class Runs:
         self._poll_s = poll_s
         self._on_webhook = on_webhook
         self._caps = caps
+        self._bound = bound
         self._watching: asyncio.Task[None] | None = None
         self._telling: set[asyncio.Task[None]] = set()
         self._starting: set[UUID] = set()
@@ -142,14 +145,18 @@ class Runs:
         """Make a run and read it from its first event on (`events=False`: only its end).
 
         None when the session or thread does not exist, is another user's, or is busy and the strategy is `reject`.
-        Raises `Unavailable` when the database is away.
+        Raises `Limited` when too many wait, `Unavailable` when the database is away.
         """
+        if self._bound is not None:
+            await self._bound.check(request)
         self._starting.add(request.run_id)
         reader = self._bus.subscribe(request.run_id, events=events)
         worker_id = self._slots.reserve() if request.after_s <= 0 else None
         accepted = False
         try:
-            started = await rows.start(self._database, request, worker_id, events=events, caps=self._caps)
+            # Who has a slot is not thought to wait before it is known.
+            with self._bound.entering() if self._bound is not None and worker_id is None else nullcontext():
+                started = await rows.start(self._database, request, worker_id, events=events, caps=self._caps)
             if started is not None and started.claimed is not None:
                 self._slots.accept(started.claimed)
                 accepted = True
@@ -166,6 +173,8 @@ class Runs:
         if started.superseded:
             await self._tell_superseded(request, started.superseded)
         if started.run.status == "pending":
+            if self._bound is not None and request.after_s <= 0:
+                self._bound.joined()
             self._slots.wake()
             self._relay.tell("wake", "")
             self._remote.follow(request.run_id, 0) if events else self._remote.expect(request.run_id)
@@ -176,6 +185,11 @@ class Runs:
                 return await self.join(request.run_id, after=0)
             await rows.watch(self._database, request.run_id, events=False)
         return StartedRun(started.run, reader)
+
+    def check_many(self, count: int) -> None:
+        """Raises `Limited` when so many runs have no room together."""
+        if self._bound is not None:
+            self._bound.check_many(count)
 
     async def get(self, run_id: UUID) -> Run:
         """Raises `NotFound`."""

@@ -228,6 +228,13 @@ class LimitSettings:
         "Runs of one user that run at once, the others wait; unset, as many as there is room for.",
         unit="runs",
     )
+    max_pending_runs: int | None = setting(
+        None,
+        "LANGYARD_MAX_PENDING_RUNS",
+        values.whole(1, 100_000_000),
+        "Runs that may wait before starting one more is answered with 429; unset, any number.",
+        unit="runs",
+    )
 
 
 @dataclass(frozen=True, slots=True)

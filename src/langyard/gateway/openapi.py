@@ -19,6 +19,7 @@ _MEANING = {
     415: "The body is not declared as JSON.",
     422: "The request is wrong; the sentence says where.",
     424: "The graph could not be had: its factory failed. The log says why.",
+    429: "Too many runs wait already; `Retry-After` says when to ask again.",
     500: "The workflow failed, or the server did; the log knows the incident.",
     503: "A dependency is away; `Retry-After` says when to ask again.",
     504: "The workflow took longer than its limit.",

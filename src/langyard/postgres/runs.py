@@ -167,9 +167,27 @@ async def claim(
     return [_claimed(row) for row in rows]
 
 
-async def let_in(database: Database) -> int:
-    """Put delayed runs that are due into the queue; how many there were."""
-    return len(await database.fetch(_SQL["let_in"]))
+async def let_in(database: Database, worker_id: UUID, ended: int) -> int:
+    """Put delayed runs that are due into the queue; how many there were. The worker has `ended` so many runs so far."""
+    return len(await database.fetch(_SQL["let_in"], {"worker_id": worker_id, "ended": ended}))
+
+
+async def depth(database: Database, *, most: int) -> tuple[int, dict[UUID, int]]:
+    """How many runs are due and wait, no more than about `most`, and what each worker says it has ended so far."""
+    row = await database.fetch_one(_SQL["depth"], {"most": most})
+    assert row is not None
+    return row["depth"], dict(zip(row["workers"] or (), row["ended"] or (), strict=True))
+
+
+async def is_waiting(database: Database, request: RunRequest) -> bool:
+    """Whether whoever shares turns with this run has one that waits already."""
+    params = {
+        "fairness_group": request.fairness_group, "user_id": request.user_id, "assistant_id": request.assistant_id,
+        "graph_id": request.graph_id,
+    }  # fmt: skip
+    row = await database.fetch_one(_SQL["is_waiting"], params)
+    assert row is not None
+    return bool(row["waiting"])
 
 
 async def heal(database: Database, after: UUID | None, *, limit: int = 1000) -> tuple[int, UUID | None]:

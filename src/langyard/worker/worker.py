@@ -87,6 +87,7 @@ class Worker:
         self._open = False
         # Somebody was left without a slot: who comes now must not overtake.
         self._crowded = False
+        self._ended_runs = 0
         self._executions: dict[UUID, Execution] = {}
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -278,6 +279,7 @@ class Worker:
     def _ended(self, execution: Execution) -> None:
         if self._executions.get(execution.claimed.run_id) is execution:
             del self._executions[execution.claimed.run_id]
+        self._ended_runs += 1
         with self._lock:
             self._free += 1
             none_before = self._free == 1
@@ -300,7 +302,7 @@ class Worker:
             try:
                 if time.monotonic() - polled >= self._options.poll_s:
                     polled = time.monotonic()
-                    await rows.let_in(self._database)
+                    await rows.let_in(self._database, self.worker_id, self._ended_runs)
                 await self._claim_some()
             except LangyardError as error:
                 log.warning("cannot claim runs: %s", error.detail)

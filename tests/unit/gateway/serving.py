@@ -19,6 +19,7 @@ from langyard.app import App, build
 from langyard.config import (
     DatabaseSettings,
     GatewaySettings,
+    LimitSettings,
     Project,
     RedisSettings,
     RunSettings,
@@ -82,6 +83,7 @@ async def serve(database: str, **settings: Any) -> AsyncIterator[Served]:
             worker=WorkerSettings(**{"slots": 8, "drain_grace_seconds": 0.0, **settings.pop("worker", {})}),
             redis=RedisSettings(**settings.pop("redis", {})),
             webhooks=WebhookSettings(**settings.pop("webhooks", {})),
+            limits=LimitSettings(**settings.pop("limits", {})),
             gateway=GatewaySettings(**settings),
         ),
         project,

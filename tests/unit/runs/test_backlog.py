@@ -77,8 +77,9 @@ async def test_a_long_backlog_is_not_walked(line: Queue):
         assert read <= 100
         # With a cap on users each of a thousand of them is asked for once.
         assert pages < (50_000 if caps.user else 5_000)
-    for sql in ("let_in", "heal"):
-        read, pages = await explain(line, rows._SQL[sql], {"after": None, "limit": 1000})
+    for sql in ("let_in", "heal", "depth"):
+        more = {"after": None, "limit": 1000, "worker_id": line.worker_id, "ended": 7, "most": 100}
+        read, pages = await explain(line, rows._SQL[sql], more)
         assert read <= 100
         assert pages < 1000
     # To join it is not to walk it either.

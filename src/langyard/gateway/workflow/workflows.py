@@ -35,7 +35,7 @@ def routes(parts: Parts, turns: Turns, limits: Limits) -> APIRouter:
     @router.post(
         "/workflow/execute",
         openapi_extra=idempotent(body_of(ExecuteBody)),
-        responses={200: {"model": ExecuteAnswer}, **problems(404, 409, 413, 415, 422, 500, 503, 504)},
+        responses={200: {"model": ExecuteAnswer}, **problems(404, 409, 413, 415, 422, 429, 500, 503, 504)},
     )
     async def execute(request: Request) -> Response:
         """Run a workflow to its end, or to its next interrupt, on the state of the session."""
@@ -48,7 +48,7 @@ def routes(parts: Parts, turns: Turns, limits: Limits) -> APIRouter:
     @router.post(
         "/workflow/stream",
         openapi_extra=idempotent(body_of(StreamBody)),
-        responses={200: events(), **problems(404, 409, 413, 415, 422, 503)},
+        responses={200: events(), **problems(404, 409, 413, 415, 422, 429, 503)},
     )
     async def stream(request: Request) -> Response:
         """The same, told as it goes: server-sent events, at last `end` with the answer `execute` would give."""
@@ -63,7 +63,7 @@ def routes(parts: Parts, turns: Turns, limits: Limits) -> APIRouter:
         openapi_extra=idempotent(body_of(ResumeBody)),
         responses={
             200: {"model": ExecuteAnswer, **events()},
-            **problems(404, 409, 413, 415, 422, 500, 503, 504),
+            **problems(404, 409, 413, 415, 422, 429, 500, 503, 504),
         },
     )
     async def resume(request: Request, session_id: str) -> Response:

@@ -133,8 +133,11 @@ select run_id from langyard.within_caps(%(graphs)s::text[], %(caps)s::integer[],
     as w(run_id);
 
 -- name: let_in
--- Delayed runs that are due take their place; each of a share behind the other.
-with due as (
+-- Delayed runs that are due take their place; each of a share behind the other. The worker that sees to it says on the
+-- way how many runs it has ended.
+with told as (
+    update langyard.workers set ended = %(ended)s where worker_id = %(worker_id)s and ended <> %(ended)s
+), due as (
     select r.run_id from langyard.runs r
     where r.status = 'pending' and not r.ready and r.turn = 0 and r.available_at <= now()
     order by r.available_at limit 1000
@@ -342,6 +345,23 @@ returning run_id, pg_notify('langyard', 'wake')::text as told;
 -- name: open_of_thread
 select run_id, status, worker_id from langyard.runs
 where thread_id = %(thread_id)s and status in ('pending', 'running') order by created_at;
+
+-- name: depth
+-- How many runs are due and wait, counted no further than need be, and what each worker that lives has ended so far.
+select (select count(*) from (
+        select from langyard.runs where status = 'pending' and ready limit %(most)s) as r)
+    + (select count(*) from (
+        select from langyard.runs where status = 'pending' and not ready and turn > 0 limit %(most)s) as r) as depth,
+    (select array_agg(worker_id order by worker_id) from langyard.workers) as workers,
+    (select array_agg(ended order by worker_id) from langyard.workers) as ended;
+
+-- name: is_waiting
+-- Whether the share of a run that is to be made has one that waits already.
+select exists (
+    select from langyard.runs r
+    where r.status = 'pending' and langyard.share_of(r.fairness_group, r.user_id, r.assistant_id, r.graph_id)
+        = langyard.share_of(%(fairness_group)s::text, %(user_id)s::text, %(assistant_id)s::uuid, %(graph_id)s)
+) as waiting;
 
 -- name: queue
 -- For those who watch: about once a second a process, however many ask. Read from indexes of open runs alone.

@@ -24,7 +24,7 @@ from langyard.gateway.wire import Limits, as_model, read_json
 from langyard.invocations import LEFT, Invoked
 from langyard.model.errors import Invalid
 
-_PROBLEMS = problems(400, 404, 409, 413, 415, 422, 503)
+_PROBLEMS = problems(400, 404, 409, 413, 415, 422, 429, 503)
 
 
 class Making:
@@ -60,6 +60,7 @@ class Making:
         places = [thread_of(body.thread_id) for body in bodies]
         for body in bodies:
             await self.parts.invocations.check(invocation(body))
+        self.parts.runs.check_many(len(bodies))
         return bodies, places
 
     async def stream(self, request: Request, thread_id: str | None) -> Response:
