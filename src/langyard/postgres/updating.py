@@ -20,9 +20,8 @@ from langgraph.checkpoint.postgres.aio import AsyncPostgresSaver
 from langyard.postgres.checkpoints import Checkpointer
 from langyard.postgres.database import Connection, Database, Row
 from langyard.postgres.queries import load
-from langyard.postgres.writer import Batch, Lease, Writer
+from langyard.postgres.writer import WRITE, Batch, Lease, Writer
 
-_WRITE = load("writes")["write"]
 _SQL = load("threads")
 
 
@@ -74,7 +73,7 @@ class _Direct(Writer):
         """Send them; the transaction commits them."""
         batch, self._batch = self._batch, None
         if batch is not None and not batch.empty:
-            await self._connection.execute(_WRITE, batch.params(), binary=True)
+            await self._connection.execute(WRITE, batch.params(), binary=True)
 
 
 class _Within(Checkpointer):

@@ -21,7 +21,7 @@ from langyard.postgres.queries import load
 log = logging.getLogger(__name__)
 
 _SQL = load("writes")
-_WRITE, _WRITE_KEEPING = (_SQL["write"].replace("{kept}", part) for part in ("", _SQL["kept"]))
+WRITE, _WRITE_KEEPING = (_SQL["write"].replace("{kept}", part) for part in ("", _SQL["kept"]))
 
 # How long a write nobody waits for may linger to share its commit: what a crash may cost under durability="async".
 LINGER_S = 0.004
@@ -262,7 +262,7 @@ class Writer:
         if batch.empty:
             return
         params, delay = batch.params(), 0.05
-        statement = _WRITE_KEEPING if batch.bases else _WRITE
+        statement = _WRITE_KEEPING if batch.bases else WRITE
         while True:
             try:
                 row = await self._database.fetch_one(statement, params)
