@@ -338,7 +338,7 @@ def _gate(project: Project | None) -> Gate | None:
         return None
     found = load_part("auth.path", section.path, project.root)
     cache = Cache(section.cache.keys, section.cache.ttl_s, section.cache.size) if section.cache else None
-    return Gate(found.value, found.place, pool.run, cache=cache)
+    return Gate(found.value, found.place, pool.run, cache=cache, document=section.openapi)
 
 
 def _caps(settings: Settings, own: OwnSection) -> Caps | None:

@@ -49,7 +49,15 @@ class Cache:
 class Gate:
     """Raises ConfigurationError when the object cannot be what lets people in. `threads` run functions that block."""
 
-    def __init__(self, auth: object, place: str, threads: Threads, *, cache: Cache | None = None) -> None:
+    def __init__(
+        self,
+        auth: object,
+        place: str,
+        threads: Threads,
+        *,
+        cache: Cache | None = None,
+        document: Mapping[str, Any] | None = None,
+    ) -> None:
         if not isinstance(auth, Auth):
             raise ConfigurationError(f"`auth.path`: {place} is a {type(auth).__name__}, not a langgraph_sdk.Auth.")
         authenticate = auth._authenticate_handler
@@ -59,6 +67,8 @@ class Gate:
         self._authenticate = authenticate
         self._loop = Loop(threads)
         self._cache = cache
+        self.document = document or {}
+        """What the project wants said of it in `/openapi.json`."""
         self._known: OrderedDict[tuple[bytes | None, ...], tuple[float, Principal]] = OrderedDict()
         self.wants = frozenset(_wanted(authenticate, place))
         """What `authenticate` is to be given, some of INJECTED."""

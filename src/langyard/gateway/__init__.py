@@ -4,18 +4,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, nullcontext
+from functools import partial
 
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.middleware.cors import CORSMiddleware
+from starlette.types import ASGIApp
 
 from langyard import __version__
 from langyard.gateway import docs, errors, health, openapi, vitals
-from langyard.gateway.access.authenticating import Authenticating
+from langyard.gateway.access.authenticating import OPEN, Authenticating
 from langyard.gateway.access.headers import HeaderRule
 from langyard.gateway.agent import assistants, crons, items, meta
 from langyard.gateway.agent.protocol import routes as protocol
@@ -23,24 +24,21 @@ from langyard.gateway.agent.runs import making as runs
 from langyard.gateway.agent.runs.once import Once
 from langyard.gateway.agent.threads import states, streams, threads
 from langyard.gateway.courtesies import Head
+from langyard.gateway.custom.application import Around, OwnApp
+from langyard.gateway.custom.cors import cors
+from langyard.gateway.custom.document import completed
+from langyard.gateway.custom.log import AccessLog
+from langyard.gateway.custom.within import Within
 from langyard.gateway.idempotency import Idempotency
 from langyard.gateway.metering import Meter
 from langyard.gateway.parts import Parts
 from langyard.gateway.wire import Limits
 from langyard.gateway.workflow import sessions, workflows
 from langyard.gateway.workflow.turns import Turns
+from langyard.graphs import loopback
 from langyard.model.errors import LangyardError
 
 __all__ = ["Parts", "create", "probes"]
-
-_EXPOSED = (
-    "Content-Location",
-    "Idempotent-Replayed",
-    "Location",
-    "Retry-After",
-    "X-Pagination-Next",
-    "X-Pagination-Total",
-)
 
 
 def create(parts: Parts) -> FastAPI:
@@ -50,13 +48,18 @@ def create(parts: Parts) -> FastAPI:
     idempotency = Idempotency(parts, retention_s=settings.idempotency_retention_seconds)
     turns = Turns(parts, idempotency, settings.heartbeat_seconds)
 
+    own = _own(parts)
+
     @asynccontextmanager
     async def lifespan(api: FastAPI) -> AsyncIterator[None]:
         await parts.open()
         sweeping = asyncio.create_task(idempotency.sweep(), name="langyard idempotency sweep")
+        unserve = loopback.serve(Within(api, prefix))
         try:
-            yield
+            async with own.lifespan() if own is not None else nullcontext():
+                yield
         finally:
+            unserve()
             sweeping.cancel()
             await asyncio.gather(sweeping, return_exceptions=True)
             await parts.close()
@@ -67,8 +70,8 @@ def create(parts: Parts) -> FastAPI:
         version=__version__,
         description="Runs LangGraph workflows durably, in sessions.",
         lifespan=lifespan,
-        middleware=_middleware(parts, limits),
-        openapi_url=f"{prefix}/openapi.json",
+        middleware=_middleware(parts, limits, own),
+        openapi_url=f"{prefix}/openapi.json" if "meta" not in parts.http.disabled else None,
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
@@ -78,27 +81,18 @@ def create(parts: Parts) -> FastAPI:
             HTTPException: errors.on_http,
         },
     )
-    for router in (
-        workflows.routes(parts, turns, limits),
-        sessions.routes(parts, limits),
-        assistants.routes(parts, limits),
-        threads.routes(parts, limits),
-        states.routes(parts, limits),
-        streams.routes(parts),
-        protocol.routes(parts, limits),
-        runs.routes(Once(parts, limits, idempotency)),
-        items.routes(parts, limits),
-        crons.routes(parts, limits),
-        meta.routes(parts),
-        health.routes(parts),
-        vitals.routes(parts),
-        docs.routes(),
-    ):
+    for router in _routers(parts, turns, limits, idempotency):
         api.include_router(router, prefix=prefix)
+    if prefix:
+        for root in (meta.routes(parts), vitals.routes(parts)):
+            api.include_router(root, include_in_schema=False)
+    if own is not None:
+        own.ours = api
     forwarded = parts.http.configurable_headers
     api.state.guarded = parts.gate is not None
     api.state.forwarded = HeaderRule(forwarded) if forwarded is not None else None
-    openapi.install(api)
+    opened = OPEN | {f"{prefix}{path}" for path in OPEN}
+    openapi.install(api, lambda made: completed(made, parts, own, opened))
     return api
 
 
@@ -108,9 +102,12 @@ def probes(parts: Parts) -> FastAPI:
     @asynccontextmanager
     async def lifespan(api: FastAPI) -> AsyncIterator[None]:
         await parts.open()
+        # A graph that is executed here finds the API here, though nobody else does.
+        unserve = loopback.serve(Within(create(parts), parts.settings.gateway.mount_prefix))
         try:
             yield
         finally:
+            unserve()
             await parts.close()
 
     api = FastAPI(
@@ -126,22 +123,52 @@ def probes(parts: Parts) -> FastAPI:
     return api
 
 
-def _middleware(parts: Parts, limits: Limits) -> list[Middleware]:
+def _own(parts: Parts) -> OwnApp | None:
+    if parts.custom is None:
+        return None
+    prefix = parts.settings.gateway.mount_prefix
+    return OwnApp(parts.custom, prefix, authenticated=parts.http.enable_custom_route_auth and parts.gate is not None)
+
+
+def _routers(parts: Parts, turns: Turns, limits: Limits, idempotency: Idempotency) -> Iterator[APIRouter]:
+    """Every router, but for those of features that `http` of langgraph.json switches off."""
+    by_feature: tuple[tuple[str, Callable[[], APIRouter]], ...] = (
+        ("", lambda: workflows.routes(parts, turns, limits)),
+        ("", lambda: sessions.routes(parts, limits)),
+        ("assistants", lambda: assistants.routes(parts, limits)),
+        ("threads", lambda: threads.routes(parts, limits)),
+        ("threads", lambda: states.routes(parts, limits)),
+        ("threads", lambda: streams.routes(parts)),
+        ("event_streaming runs", lambda: protocol.routes(parts, limits)),
+        ("runs", lambda: runs.routes(Once(parts, limits, idempotency))),
+        ("store", lambda: items.routes(parts, limits)),
+        ("runs", lambda: crons.routes(parts, limits)),
+        ("", lambda: meta.routes(parts)),
+        ("meta", meta.about),
+        ("", lambda: health.routes(parts)),
+        ("meta" if parts.settings.gateway.mount_prefix else "", lambda: vitals.routes(parts)),
+        ("meta", docs.routes),
+    )
+    for features, make in by_feature:
+        if parts.http.disabled.isdisjoint(features.split()):
+            yield make()
+
+
+def _middleware(parts: Parts, limits: Limits, own: OwnApp | None) -> list[Middleware]:
     """From the outside in. Errors get their CORS headers too: a page must be able to read why it was refused."""
-    settings = parts.settings.gateway
     found = [Middleware(errors.Guard), Middleware(Meter, metrics=parts.metrics), Middleware(Head)]
+    if (allowed := cors(parts)) is not None:
+        found.insert(0, allowed)
+    if (logged := parts.http.logging_headers) is not None:
+        found.insert(0, Middleware(AccessLog, rule=HeaderRule(logged)))
+    prefix = parts.settings.gateway.mount_prefix
+    guard: Callable[[ASGIApp], ASGIApp] | None = None
     if parts.gate is not None:
-        found.append(
-            Middleware(Authenticating, gate=parts.gate, parts=parts, limits=limits, prefix=settings.mount_prefix)
-        )
-    if settings.cors_origins:
-        cors = Middleware(
-            CORSMiddleware,
-            allow_origins=list(settings.cors_origins),
-            allow_credentials=settings.cors_credentials,
-            allow_methods=["*"],
-            allow_headers=["*"],
-            expose_headers=_EXPOSED,
-        )
-        found.insert(0, cors)
+        spared = own.spared if own is not None else None
+        guard = partial(Authenticating, gate=parts.gate, parts=parts, limits=limits, prefix=prefix, spared=spared)
+        if own is None or parts.http.middleware_order == "auth_first":
+            found.append(Middleware(guard))
+            guard = None
+    if own is not None:
+        found.append(Middleware(Around, own=own, guard=guard))
     return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from fastapi import FastAPI
@@ -13,6 +14,8 @@ _bodies: dict[str, type[BaseModel]] = {}  # by name, of the routes that were mad
 _REF = "#/components/schemas/{model}"
 _MEANING = {
     400: "What is asked cannot be.",
+    401: "Nobody in particular is asking.",
+    403: "The one who asks may not.",
     404: "There is no such thing, or it is another user's, or it has expired.",
     409: "The present state forbids it.",
     413: "The body is larger than this server takes.",
@@ -88,8 +91,8 @@ def _sentences(made: dict[str, Any]) -> None:
         made["components"]["schemas"].pop(unused, None)
 
 
-def install(api: FastAPI) -> None:
-    """Make `/openapi.json` complete."""
+def install(api: FastAPI, completed: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
+    """Make `/openapi.json` complete; `completed` adds what others have to say."""
 
     def openapi() -> dict[str, Any]:
         if api.openapi_schema is None:
@@ -98,7 +101,7 @@ def install(api: FastAPI) -> None:
             schemas = made.setdefault("components", {}).setdefault("schemas", {})
             schemas.update(bodies["$defs"])
             _sentences(made)
-            api.openapi_schema = made
+            api.openapi_schema = completed(made)
         return api.openapi_schema
 
     # FastAPI's own way to extend the document.

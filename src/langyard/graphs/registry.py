@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
 
+from langyard.graphs import loopback
 from langyard.graphs.graph import Graph
 from langyard.graphs.load import LoadError, described, load_export
 from langyard.model.errors import ConfigurationError, Conflict, Invalid, NotFound, Unavailable
@@ -50,6 +51,7 @@ class Graphs:
 
         One that fails is in `broken` and leaves the others alone; with `strict`, raises ConfigurationError naming each.
         """
+        loopback.prepare()
         for name, entry in project.graphs.items():
             try:
                 export = load_export(entry.target, project.root)

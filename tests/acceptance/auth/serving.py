@@ -127,19 +127,24 @@ class Guarded:
         return {"Authorization": f"Bearer {user}"}
 
 
-def project(folder: Path, source: str = OWNERS, **sections: Any) -> Path:
-    """A project with these sections besides its graphs and its `auth`."""
+def project(folder: Path, source: str | None = OWNERS, **sections: Any) -> Path:
+    """A project with these sections besides its graphs and, unless `source` is None, its `auth`."""
     (folder / "agent.py").write_text(GRAPH, "utf-8")
-    (folder / "auth.py").write_text(source, "utf-8")
     graphs = {"look": "./agent.py:graph", "made": "./agent.py:made", "asking": "./agent.py:asking"}
-    content = {"dependencies": ["."], "graphs": graphs, "auth": {"path": "./auth.py:auth"}, **sections}
+    auth = {}
+    if source is not None:
+        (folder / "auth.py").write_text(source, "utf-8")
+        auth = {"auth": {"path": "./auth.py:auth", **sections.pop("auth", {})}}
+    content = {"dependencies": ["."], "graphs": graphs, **auth, **sections}
     (folder / "langgraph.json").write_text(json.dumps(content), "utf-8")
     return folder / "langgraph.json"
 
 
 @asynccontextmanager
-async def guarded(database: str, folder: Path, source: str = OWNERS, **sections: Any) -> AsyncIterator[Guarded]:
-    """The project served."""
+async def guarded(
+    database: str, folder: Path, source: str | None = OWNERS, settings: dict[str, Any] | None = None, **sections: Any
+) -> AsyncIterator[Guarded]:
+    """The project served, under these settings of the gateway."""
     found = read_project(project(folder, source, **sections))
-    async with serve(database, project=found) as served:
+    async with serve(database, project=found, **(settings or {})) as served:
         yield Guarded(served)

@@ -36,7 +36,24 @@ class InfoAnswer(BaseModel):
 
 
 def routes(parts: Parts) -> APIRouter:
-    """The router; `parts` need not be open yet."""
+    """The router that says whether all is well; `parts` need not be open yet."""
+    router = APIRouter(tags=["server"])
+
+    @router.get("/ok", responses={200: {"model": OkAnswer}, **problems(503)})
+    @router.get("/", responses={200: {"model": OkAnswer}, **problems(503)})
+    async def ok(request: Request) -> Response:
+        """Whether the server answers; with `?check_db=1` whether its database does."""
+        services: dict[str, str] = {}
+        if flag(request, "check_db"):
+            await parts.database.probe(_PROBE_S)
+            services["postgres"] = "healthy"
+        return answer_json({"ok": True, "services": services})
+
+    return router
+
+
+def about() -> APIRouter:
+    """The router that says what this is."""
     router = APIRouter(tags=["server"])
     info: dict[str, Any] = {
         "version": __version__,
@@ -50,16 +67,6 @@ def routes(parts: Parts) -> APIRouter:
         },
         "host": dict.fromkeys(("project_id", "host_revision_id", "revision_id", "tenant_id")) | {"kind": "self-hosted"},
     }
-
-    @router.get("/ok", responses={200: {"model": OkAnswer}, **problems(503)})
-    @router.get("/", responses={200: {"model": OkAnswer}, **problems(503)})
-    async def ok(request: Request) -> Response:
-        """Whether the server answers; with `?check_db=1` whether its database does."""
-        services: dict[str, str] = {}
-        if flag(request, "check_db"):
-            await parts.database.probe(_PROBE_S)
-            services["postgres"] = "healthy"
-        return answer_json({"ok": True, "services": services})
 
     @router.get("/info", responses={200: {"model": InfoAnswer}})
     async def get_info() -> Response:
