@@ -147,6 +147,7 @@ class Conversations:
         run_id: UUID | None = None,
         stream_mode: Sequence[str] = (),
         told: Mapping[str, Any] | None = None,
+        priority: int = 0,
     ) -> Turn:
         """As `execute`, but without waiting; with `stream_mode` the turn's reader gets those events. `told` is what the
         server says in the run's `configurable`."""
@@ -157,7 +158,7 @@ class Conversations:
         if config:
             kwargs["config"] = config
         self._limit(kwargs, timeout_s)
-        return await self._start(workflow, kwargs, user_id, session_id, run_id, stream_mode)
+        return await self._start(workflow, kwargs, user_id, session_id, run_id, stream_mode, priority)
 
     async def status(self, session_id: str, user_id: str) -> Status:
         """Where the session stands; counts as a use of it. Raises `NotFound`."""
@@ -207,6 +208,7 @@ class Conversations:
         run_id: UUID | None = None,
         stream_mode: Sequence[str] = (),
         told: Mapping[str, Any] | None = None,
+        priority: int = 0,
     ) -> Turn:
         """As `resume`, but without waiting. `told` is what the server says in the run's `configurable`."""
         session = await self._sessions.get(session_id, user_id)
@@ -224,7 +226,7 @@ class Conversations:
         self._limit(kwargs, timeout_s)
         # Who resumes must have seen what stands now: of many with the same answer, the first changes the thread.
         return await self._start(
-            run.graph_id, kwargs, user_id, session_id, run_id, stream_mode, revision=thread["revision"]
+            run.graph_id, kwargs, user_id, session_id, run_id, stream_mode, priority, revision=thread["revision"]
         )
 
     async def delete(self, session_id: str, user_id: str) -> None:
@@ -254,6 +256,7 @@ class Conversations:
         session_id: str | None,
         run_id: UUID | None,
         stream_mode: Sequence[str],
+        priority: int,
         *,
         revision: int | None = None,
     ) -> Turn:
@@ -275,6 +278,7 @@ class Conversations:
             metadata={"session_id": wanted},
             multitask_strategy="enqueue" if revision is None else "reject",
             revision=revision,
+            priority=priority,
         )
         started = await self._runs.start(request, events=bool(stream_mode))
         if started is None and revision is not None:

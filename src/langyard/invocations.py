@@ -61,6 +61,7 @@ class Invocation:
     after_seconds: float = 0.0
     durability: Literal["sync", "async", "exit"] | None = None
     on_completion: Literal["delete", "keep"] = "delete"
+    priority: int = 0
     event_streaming: bool = False
 
 
@@ -269,6 +270,7 @@ def request_of(
         multitask_strategy=asked.multitask_strategy,
         may_create=stateless or asked.if_not_exists == "create",
         after_s=asked.after_seconds,
+        priority=asked.priority,
         temporary=temporary,
         lasting=asked.stream_resumable,
     )

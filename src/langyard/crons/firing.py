@@ -20,6 +20,7 @@ log = logging.getLogger(__name__)
 _ASKED = (
     "input", "command", "config", "context", "webhook", "interrupt_before", "interrupt_after", "stream_subgraphs",
     "stream_resumable", "feedback_keys", "multitask_strategy", "durability",
+    "priority",
 )  # fmt: skip
 
 

@@ -152,7 +152,7 @@ async def test_a_run_is_what_the_cron_and_its_assistant_say(house: House):
         metadata={"b": 2, "cron_id": "mine"},
         config={"configurable": {"k": "v"}},
         on_run_completed="keep",
-        webhook="https://example.com/told",
+        webhook="https://93.184.215.14/told",
         stream_mode="updates",
     )
     await house.set_next(cron_id, BEGIN)
@@ -161,7 +161,7 @@ async def test_a_run_is_what_the_cron_and_its_assistant_say(house: House):
     assert run["kwargs"]["input"] == {"x": 7}
     assert run["kwargs"]["config"]["configurable"] == {"k": "v", "cron_id": str(cron_id)}
     assert run["kwargs"]["context"] == {"k": "v", "cron_id": str(cron_id)}
-    assert run["kwargs"]["webhook"] == "https://example.com/told"
+    assert run["kwargs"]["webhook"] == "https://93.184.215.14/told"
     assert run["kwargs"]["stream_mode"] == ["updates"]
     assert (run["metadata"]["a"], run["metadata"]["b"]) == (1, 2)
     assert "cron_id" not in run["metadata"]

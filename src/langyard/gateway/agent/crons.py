@@ -16,7 +16,7 @@ from langyard.crons import Cron, Search
 from langyard.gateway.access import access_of
 from langyard.gateway.agent.bodies import Json, Limit, Offset, SortOrder
 from langyard.gateway.agent.reading import answer_with, body_id, chosen, page, path_id, read
-from langyard.gateway.agent.runs.bodies import RunBody, invocation
+from langyard.gateway.agent.runs.bodies import Priority, RunBody, invocation
 from langyard.gateway.openapi import body_of, problems
 from langyard.gateway.parts import Parts
 from langyard.gateway.wire import Limits, answer_json, as_model
@@ -56,6 +56,7 @@ class PatchCronBody(BaseModel):
     multitask_strategy: Literal["reject", "rollback", "interrupt", "enqueue"] | None = Field(
         None, description="What to do when the cron's thread is busy; `enqueue` if not given."
     )
+    priority: Priority = None
 
 
 class CreateCronBody(PatchCronBody):

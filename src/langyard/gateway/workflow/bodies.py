@@ -28,6 +28,10 @@ Timeout = Annotated[
     Field(gt=0, le=31_536_000, allow_inf_nan=False, description="Seconds of execution after which the run is stopped."),
 ]
 
+Priority = Annotated[
+    int | None, Field(ge=-5, le=5, description="From -5, which goes first when runs wait, to 5; 0 if not given.")
+]
+
 
 class Config(BaseModel):
     """How the workflow is run, as in LangGraph's own config."""
@@ -49,6 +53,7 @@ class ExecuteBody(BaseModel):
     user_id: UserId = None
     session_id: SessionId | None = None
     timeout: Timeout = None
+    priority: Priority = None
     config: Config | None = None
 
 
@@ -68,6 +73,7 @@ class ResumeBody(BaseModel):
         description="Which interrupt, when several are open. `answer` may then also be an object of answers by id.",
     )
     timeout: Timeout = None
+    priority: Priority = None
     stream_mode: list[StreamMode] = Field(
         ["updates", "custom"], description="What to read when the answer is streamed."
     )

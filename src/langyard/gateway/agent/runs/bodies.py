@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -20,6 +20,12 @@ STREAM_MODES = (
 _CHECKPOINT = ("checkpoint_id", "checkpoint_ns", "checkpoint_map")
 _LONGEST_URL = 65_536
 _LONGEST_DELAY = 10 * 365 * 86_400
+
+
+Priority = Annotated[
+    int | None,
+    Field(ge=-5, le=5, description="From -5, which goes first when runs wait, to 5; 0 if not given. Langyard's own."),
+]
 
 
 class RunBody(BaseModel):
@@ -53,6 +59,7 @@ class RunBody(BaseModel):
     checkpoint_during: bool | None = Field(None, description="The older form of `durability`.")
     on_disconnect: Literal["cancel", "continue"] | None = Field(None, description="For those who wait or stream.")
     on_completion: Literal["delete", "keep"] | None = Field(None, description="What becomes of a thread of its own.")
+    priority: Priority = None
     thread_id: str | None = Field(None, description="In a batch: the thread to run on.")
 
 
@@ -86,6 +93,7 @@ def invocation(body: RunBody) -> Invocation:
         after_seconds=body.after_seconds or 0.0,
         durability=_durability(body),
         on_completion=body.on_completion or "delete",
+        priority=body.priority or 0,
     )
 
 
