@@ -37,6 +37,7 @@ def step(name, *, first=False, blocks=0.0):
         note("start", name, config, state)
         if blocks:
             time.sleep(blocks)
+            note("awake", name, config, state)
         await asyncio.sleep(PAUSE_S)
         note("end", name, config, state)
         return {"last": f"{run_id}/{name}", **({"runs": [run_id]} if first else {})}
