@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import httpx
 import psycopg
@@ -99,11 +99,18 @@ class Served:
 
     def ask(self, path: str, body: dict[str, Any]) -> Future[httpx.Response]:
         """Ask without waiting: the answer may never come."""
+        return self._asked("POST", path, json=body)
+
+    def ask_for(self, path: str) -> Future[httpx.Response]:
+        """Read without waiting."""
+        return self._asked("GET", path)
+
+    def _asked(self, method: str, path: str, **more: Any) -> Future[httpx.Response]:
         asked: Future[httpx.Response] = Future()
 
         def post() -> None:
             try:
-                asked.set_result(httpx.post(f"{self.address}{path}", json=body, timeout=60))
+                asked.set_result(httpx.request(method, f"{self.address}{path}", timeout=60, **more))
             except httpx.HTTPError as error:
                 asked.set_exception(error)
 
@@ -138,7 +145,7 @@ class Served:
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait(10)
 
-    def __enter__(self) -> Served:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
