@@ -50,6 +50,10 @@ test-fast: setup ## The tests that take less than ten seconds each
 chaos: setup ## Kill, freeze and cut off servers under load, and check what is promised; two minutes, ARGS="--seed 7 --minutes 10"
 	@$(BIN)/python -m tests.acceptance.chaos $(ARGS)
 
+.PHONY: test-poolers
+test-poolers: setup ## What must hold behind PgBouncer, brought from Debian's packages; not part of check
+	@$(BIN)/python -m pytest -n 0 tests/poolers/pgbouncer.py $(ARGS)
+
 .PHONY: check
 check: format-check lint types fence test ## Everything that must hold before a commit lands
 

@@ -105,6 +105,11 @@ def _conflicts(settings: Settings) -> Iterator[str]:
             "LANGYARD_CORS_CREDENTIALS is true and LANGYARD_CORS_ORIGINS is '*': every web page a signed-in user opens "
             "could then act with that user's rights; name the origins, or leave credentials off."
         )
+    if settings.database.pooler == "transaction" and settings.database.direct_url is None:
+        yield (
+            "LANGYARD_DB_POOLER is transaction and LANGYARD_DB_DIRECT_URL is unset: notifications, leases and "
+            "migrations need a session of their own, which such a pooler does not give; name the database past it."
+        )
     if worker.lease_renew_seconds > worker.lease_ttl_seconds / 2:
         yield (
             f"LANGYARD_LEASE_RENEW_SECONDS is {worker.lease_renew_seconds:g} and LANGYARD_LEASE_TTL_SECONDS is "

@@ -95,14 +95,14 @@ class DatabaseSettings:
         None,
         "LANGYARD_DB_DIRECT_URL",
         values.postgres(),
-        "The same database past its pooler, for LISTEN and migrations; unset, `DATABASE_URL` serves for both.",
+        "The same database past its pooler, for notifications, leases and migrations; unset, `DATABASE_URL` serves.",
         secret=True,
     )
     pooler: str = setting(
         "none",
         "LANGYARD_DB_POOLER",
         values.one_of("none", "transaction"),
-        "`transaction` when `DATABASE_URL` leads to a pooler in transaction mode, such as PgBouncer.",
+        "`transaction` when `DATABASE_URL` leads to a pooler in transaction mode; it needs `LANGYARD_DB_DIRECT_URL`.",
     )
     pool_max_size: int = setting(
         20,

@@ -64,9 +64,15 @@ OTHER_VALUES = {
     "database.pooler": "transaction",
     "redis.url": "redis://h",
     "runs.recursion_limit": "50",
+    "worker.health_port": "8001",
+    "limits.user_concurrency": "3",
     "log.level": "debug",
     "log.format": "json",
 }
+
+
+# What is right only together with another.
+PARTNERS = {"database.pooler": {"LANGYARD_DB_DIRECT_URL": "postgresql://direct/db"}}
 
 
 def other_value(key: str, default: Any) -> str:
@@ -89,10 +95,11 @@ def test_a_setting_is_read_from_each_of_its_names(key):
     known = catalogue()[key]
     for name, kind in known.names:
         text = "true" if name == "LOG_JSON" else other_value(key, known.default)
-        settings = load({name: text})
+        partner = PARTNERS.get(key, {})
+        settings, without = load({name: text, **partner}), load(dict(partner))
         assert value_at(settings, key) == kind.parse(text) != known.default
         others = [other for other in catalogue() if other != key]
-        assert [value_at(settings, other) for other in others] == [value_at(load({}), other) for other in others]
+        assert [value_at(settings, other) for other in others] == [value_at(without, other) for other in others]
 
 
 @pytest.mark.parametrize(("name", "value", "accepted"), WRONG)
@@ -186,3 +193,10 @@ def test_a_misspelled_variable_is_told():
         "LANGYARD_PROT is set but is no setting. Did you mean LANGYARD_PORT?",
         "LANGYARD_QQQQQQQQQQ is set but is no setting.",
     )
+
+
+def test_a_pooler_in_transaction_mode_needs_a_way_past_it():
+    pooled = {"DATABASE_URL": "postgresql://pooler/db", "LANGYARD_DB_POOLER": "transaction"}
+    with pytest.raises(ConfigurationError, match="LANGYARD_DB_DIRECT_URL is unset"):
+        load(pooled)
+    load({**pooled, "LANGYARD_DB_DIRECT_URL": "postgresql://direct/db"})
