@@ -15,6 +15,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
@@ -158,10 +159,11 @@ async def test_the_rest_of_the_api(servers: tuple[Served, Working]):
     found = await client.threads.create(metadata={"pooled": "yes"})
     await client.runs.wait(found["thread_id"], "echo", input={})
     await client.threads.update_state(found["thread_id"], {"log": ["by hand"]}, as_node="say")
-    assert (await client.threads.get_state(found["thread_id"]))["values"]["log"][-1] == "by hand"
+    state: Any = await client.threads.get_state(found["thread_id"])
+    assert state["values"]["log"][-1] == "by hand"
     await client.threads.copy(found["thread_id"])
     assert len(await client.threads.search(metadata={"pooled": "yes"})) == 2
-    cron = await client.crons.create("echo", schedule="0 0 1 1 *", input={})
+    cron: Any = await client.crons.create("echo", schedule="0 0 1 1 *", input={})
     await client.crons.delete(cron["cron_id"])
     body = {"workflow_type": "echo", "input_data": {}, "user_id": "ada", "session_id": "pooled"}
     for _ in range(3):

@@ -66,6 +66,7 @@ OTHER_VALUES = {
     "runs.recursion_limit": "50",
     "worker.health_port": "8001",
     "limits.user_concurrency": "3",
+    "limits.max_pending_runs": "3",
     "log.level": "debug",
     "log.format": "json",
 }
