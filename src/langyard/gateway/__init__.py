@@ -32,6 +32,8 @@ from langyard.gateway.custom.within import Within
 from langyard.gateway.idempotency import Idempotency
 from langyard.gateway.metering import Meter
 from langyard.gateway.parts import Parts
+from langyard.gateway.protocols import mcp
+from langyard.gateway.protocols.a2a import routes as a2a
 from langyard.gateway.wire import Limits
 from langyard.gateway.workflow import sessions, workflows
 from langyard.gateway.workflow.turns import Turns
@@ -143,6 +145,8 @@ def _routers(parts: Parts, turns: Turns, limits: Limits, idempotency: Idempotenc
         ("runs", lambda: runs.routes(Once(parts, limits, idempotency))),
         ("store", lambda: items.routes(parts, limits)),
         ("runs", lambda: crons.routes(parts, limits)),
+        ("mcp", lambda: mcp.routes(parts, limits)),
+        ("a2a", lambda: a2a.routes(parts, limits)),
         ("", lambda: meta.routes(parts)),
         ("meta", meta.about),
         ("", lambda: health.routes(parts)),
