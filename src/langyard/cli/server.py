@@ -51,6 +51,8 @@ class Server(uvicorn.Server):
                 host=app.settings.gateway.host,
                 loop="uvloop",
                 http="httptools",
+                ws="websockets-sansio",
+                ws_max_size=app.settings.gateway.max_body_bytes,
                 lifespan="off",  # `_run` opens and closes the application, so that its errors come out as they are
                 log_config=None,
                 access_log=app.settings.log.level == "debug",

@@ -237,6 +237,10 @@ class ThreadReaders:
             if not follower.begun.done():
                 follower.begun.cancel()
 
+    def threads(self) -> list[UUID]:
+        """The threads that are read here."""
+        return list(self._followers)
+
     async def last(self, thread_id: UUID) -> int:
         """The number of the thread's last stored event, 0 if it has none. Raises `Unavailable`."""
         await self._runs.settle()

@@ -118,9 +118,16 @@ class Commands:
         # Only what is there is said: an empty `update` would be one.
         command = {"resume": answers, **{key: params[key] for key in ("update", "goto") if params.get(key) is not None}}
         asked = _invocation({"assistant_id": str(assistant_id), "config": params.get("config")}, params.get("metadata"))
+        asked = replace(asked, command=command, multitask_strategy="reject")
         seq = await self._seq(thread_id)
+        # Of several who answer at once the first makes the thread busy, and the others' revision is past when it ends.
         try:
-            await self._run(access, replace(asked, command=command), thread_id, revision=thread.revision)
+            await self._run(
+                access,
+                replace(asked, command=command, multitask_strategy="reject"),
+                thread_id,
+                revision=thread.revision,
+            )
         except Conflict:
             raise _consumed(next(iter(answers))) from None
         return {}, seq
