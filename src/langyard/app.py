@@ -21,6 +21,7 @@ from langyard.config import (
     auth_section,
     http_section,
     own_section,
+    retry_policy,
     store_section,
     webhook_section,
 )
@@ -51,7 +52,7 @@ from langyard.telemetry.metrics import Metrics
 from langyard.threads import States, Threads
 from langyard.webhooks import Sender, WebhookRules, Webhooks
 from langyard.worker import Worker
-from langyard.worker.worker import Options
+from langyard.worker.options import Options
 
 if TYPE_CHECKING:
     from langyard.streams.redis import RedisRelay
@@ -77,7 +78,8 @@ class App:
     ) -> None:
         self.settings = settings
         self.graphs = graphs
-        self._caps = _caps(settings, own or OwnSection())
+        self._own = own or OwnSection()
+        self._caps = _caps(settings, self._own)
         self.metrics = Metrics()
         self.gate = gate
         self.http = http or HttpSection()
@@ -223,6 +225,10 @@ class App:
             max_attempts=settings.runs.max_attempts,
             recursion_limit=settings.runs.recursion_limit,
             caps=self._caps,
+            cancel_grace_s=settings.worker.cancel_grace_seconds,
+            watchdog_s=settings.worker.watchdog_seconds,
+            retry=retry_policy(settings.runs),
+            retries=self._own.retries(settings.runs),
         )
 
     def _make_relay(self, url: str | None) -> RedisRelay | None:

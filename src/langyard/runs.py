@@ -128,9 +128,17 @@ class Runs:
         self._watching: asyncio.Task[None] | None = None
         self._telling: set[asyncio.Task[None]] = set()
         self._starting: set[UUID] = set()
+        self._departing = False
 
     async def open(self) -> None:
         """Begin to watch for what happens in other processes."""
+        loop = asyncio.get_running_loop()
+
+        def handed_over(run_id: UUID) -> None:
+            with suppress(RuntimeError):  # the loop is closed: nobody reads any more
+                loop.call_soon_threadsafe(self._on_handed_over, run_id)
+
+        self._bus.on_handed_over = handed_over
         self._remote.start()
         self._watching = asyncio.create_task(self._watch(), name="langyard watch")
 
@@ -140,6 +148,36 @@ class Runs:
         for task in (*self._telling, *((self._watching,) if self._watching else ())):
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
+
+    def depart(self) -> None:
+        """This process is stopping: whoever reads a run that does not execute here had better come back elsewhere."""
+        self._departing = True
+        for run_id in self._bus.waited():
+            if run_id not in self._starting and not self._slots.holds(run_id):
+                self._leave(run_id)
+
+    def _leave(self, run_id: UUID) -> None:
+        for reader in self._bus.readers(run_id):
+            reader.leave()
+
+    def _on_handed_over(self, run_id: UUID) -> None:
+        """The run has left this process's worker without an end: its readers read on from the log, or elsewhere."""
+        if self._departing:
+            self._leave(run_id)
+        else:
+            self._tell(self._read_on(run_id))
+
+    async def _read_on(self, run_id: UUID) -> None:
+        events = self._bus.wanted(run_id)
+        self._remote.expect(run_id)
+        await rows.watch(self._database, run_id, events=events)
+        if events:
+            stored = await log_rows.last(self._database, run_id)
+            for reader in self._bus.readers(run_id):
+                # Where nothing is stored, what comes is new whatever its number: another machine's clock gives it.
+                reader.after = reader.after if stored else 0
+            self._remote.follow(run_id, min((reader.after for reader in self._bus.readers(run_id)), default=0))
+            await self._remote.pull(run_id)
 
     async def start(self, request: RunRequest, *, events: bool) -> StartedRun | None:
         """Make a run and read it from its first event on (`events=False`: only its end).
@@ -178,6 +216,8 @@ class Runs:
             self._slots.wake()
             self._relay.tell("wake", "")
             self._remote.follow(request.run_id, 0) if events else self._remote.expect(request.run_id)
+            if self._departing:
+                reader.leave()
         elif started.claimed is None:
             # Stored before: by an attempt whose answer was lost, or by another process under the same id.
             if events:
@@ -211,6 +251,8 @@ class Runs:
             found = await rows.outcome(self._database, run_id)
             if found is None:
                 raise _not_found(run_id)
+            if self._departing and not self._slots.holds(run_id):
+                reader.leave()
             return found[1] or await reader.wait_end()
 
     async def join(self, run_id: UUID, *, after: int | None = None) -> StartedRun:
@@ -232,6 +274,8 @@ class Runs:
                 await self._replay(reader, after)
             if end is not None:
                 reader.finish(end)
+            elif not here and self._departing:
+                reader.leave()
             elif not here:
                 self._remote.follow(run_id, reader.after)
                 await self._remote.pull(run_id)

@@ -1,7 +1,7 @@
 """The one reader of the environment (`load`) and of `langgraph.json` (`read_project`); for `app` and `cli`."""
 
 from langyard.config.entries import Setting
-from langyard.config.own import GraphSection, OwnSection, own_section
+from langyard.config.own import GraphSection, OwnSection, own_section, retry_policy
 from langyard.config.project import GraphEntry, Project, read_project, start
 from langyard.config.reading import catalogue, load
 from langyard.config.sections.http import AuthSection, HttpSection, auth_section, http_section
@@ -48,6 +48,7 @@ __all__ = [
     "load",
     "own_section",
     "read_project",
+    "retry_policy",
     "start",
     "store_section",
     "webhook_section",

@@ -185,6 +185,27 @@ class WorkerSettings:
         unit="seconds",
         also=("BG_JOB_SHUTDOWN_GRACE_PERIOD_SECS",),
     )
+    drain_delay_seconds: float = setting(
+        0.0,
+        "LANGYARD_DRAIN_DELAY_SECONDS",
+        values.number(0, 3600),
+        "How long a server that was told to stop goes on answering, as not ready, so that balancers turn away from it.",
+        unit="seconds",
+    )
+    cancel_grace_seconds: float = setting(
+        5.0,
+        "LANGYARD_CANCEL_GRACE_SECONDS",
+        values.number(0.05, DAY),
+        "How long the node of a cancelled run may take to stop; after that the run ends without it.",
+        unit="seconds",
+    )
+    watchdog_seconds: float = setting(
+        1.0,
+        "LANGYARD_WATCHDOG_SECONDS",
+        values.number(0, 3600),
+        "How long a node may block the worker's event loop before the log says where it stands; 0 for never.",
+        unit="seconds",
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,9 +224,30 @@ class RunSettings:
         3,
         "LANGYARD_RUN_MAX_ATTEMPTS",
         values.whole(1, 1000),
-        "How often a run is started before it ends as `error`, when its worker dies under it.",
-        unit="attempts",
+        "Workers that may die under a run before it goes into quarantine: it ends as `error`, not to be tried again.",
+        unit="workers",
         also=("BG_JOB_MAX_RETRIES",),
+    )
+    retry_max_attempts: int = setting(
+        3,
+        "LANGYARD_RETRY_MAX_ATTEMPTS",
+        values.whole(1, 1000),
+        "How often a run is started when the infrastructure fails under it (a connection, a database); 1: once.",
+        unit="attempts",
+    )
+    retry_backoff_seconds: float = setting(
+        1.0,
+        "LANGYARD_RETRY_BACKOFF_SECONDS",
+        values.number(0, DAY),
+        "Pause before the first such restart; it doubles with each.",
+        unit="seconds",
+    )
+    retry_max_backoff_seconds: float = setting(
+        30.0,
+        "LANGYARD_RETRY_MAX_BACKOFF_SECONDS",
+        values.number(0, DAY),
+        "Longest pause before a restart.",
+        unit="seconds",
     )
     recursion_limit: int | None = setting(
         None,

@@ -84,8 +84,8 @@ class ClaimedRun:
     `head` is the driver's row of the thread's latest checkpoint if it came along; `fresh` says the thread has none,
     `followed` that its events are stored for readers elsewhere, `watched` that somebody elsewhere waits for its end.
     `thread_config` is what earlier runs left to this one, `claimed_at` when it was claimed, by the database's clock.
-    One with a `cancel_action` is not executed: it was told to stop while nobody had it, and only what it left is
-    settled.
+    `retries` is how often the infrastructure has failed under it. One with a `cancel_action` is not executed: it was
+    told to stop while nobody had it, and only what it left is settled.
     """
 
     run_id: UUID
@@ -100,6 +100,7 @@ class ClaimedRun:
     thread_config: Mapping[str, Any] = field(default_factory=dict)
     followed: bool = False
     watched: bool = False
+    retries: int = 0
     fresh: bool = False
     head: Mapping[str, Any] | None = None
     cancel_action: str | None = None

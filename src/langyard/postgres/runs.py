@@ -269,6 +269,12 @@ async def hand_back(database: Database, worker_id: UUID, run_ids: Sequence[UUID]
     await database.execute(_SQL["hand_back"], {"worker_id": worker_id, "run_ids": Uuids(run_ids)})
 
 
+async def retry(database: Database, run_id: UUID, fence: int, *, delay_s: float, error: bytes, followed: bool) -> bool:
+    """Return a run to pending, to be tried again in `delay_s` seconds; False when the lease is gone."""
+    params = {"run_id": run_id, "fence": fence, "delay_s": delay_s, "error": error.decode(), "followed": followed}
+    return await database.fetch_one(_SQL["retry"], params) is not None
+
+
 async def open_runs(database: Database, thread_id: UUID) -> list[Row]:
     """The thread's pending and running runs, oldest first."""
     return await database.fetch(_SQL["open_of_thread"], {"thread_id": thread_id})
@@ -291,6 +297,6 @@ def _claimed(row: Row) -> ClaimedRun:
         run_id=row["run_id"], thread_id=row["thread_id"], graph_id=row["graph_id"], kwargs=row["kwargs"],
         attempt=row["attempt"], fence=row["fence"], user_id=row["user_id"], assistant_id=row["assistant_id"],
         metadata=row["metadata"], thread_config=row.get("config") or {}, followed=row["followed"],
-        watched=row["watched"], claimed_at=row["started_at"],
+        watched=row["watched"], retries=row["retries"], claimed_at=row["started_at"],
         cancel_action=row["cancel_action"], cancel_reason=row["cancel_reason"],
     )  # fmt: skip

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from types import TracebackType
 from uuid import UUID
 
+from langyard.model.errors import Unavailable
 from langyard.model.events import Event
 from langyard.model.runs import RunEnd
+
+LEFT = "This server is stopping, and the run goes on elsewhere; ask again."
 
 
 class Subscription:
     """One reader of one run, used on the loop that made it. Bounded: lagging more than `limit` events loses the oldest.
 
     `lost` counts what was dropped; the reader is told of the gap. The run's end is never dropped. Events up to number
-    `after`, the last taken, are passed over: this reader has them already.
+    `after`, the last taken, are passed over: this reader has them already. `left` says that this process will not see
+    the run's end: it is stopping, and the reader must come back elsewhere.
     """
 
     def __init__(self, bus: LocalBus, run_id: UUID, *, events: bool, limit: int) -> None:
@@ -25,6 +29,7 @@ class Subscription:
         self.lost = 0
         self.after = 0
         self.end: RunEnd | None = None
+        self.left = False
         self._bus = bus
         self._limit = limit
         self._queue: deque[Event] = deque()
@@ -43,15 +48,17 @@ class Subscription:
         self._bus.drop(self)
 
     async def wait_end(self) -> RunEnd:
-        """The run's end."""
+        """The run's end. Raises `Unavailable` when this process stops before it."""
         while self.end is None:
+            if self.left:
+                raise Unavailable(LEFT, code="server_stopping")
             await self._wait()
             self._queue.clear()
         return self.end
 
     async def wait(self, timeout_s: float | None = None) -> bool:
         """Wait until something can be taken; False when `timeout_s` seconds passed in silence."""
-        if self._queue or self.end is not None:
+        if self._queue or self.end is not None or self.left:
             return True
         try:
             async with asyncio.timeout(timeout_s):
@@ -79,7 +86,7 @@ class Subscription:
         while True:
             for event in self.take():
                 yield event
-            if self.end is not None and not self._queue:
+            if (self.end is not None or self.left) and not self._queue:
                 return
             await self._wait()
 
@@ -105,6 +112,11 @@ class Subscription:
             self.end = end
         self._signal()
 
+    def leave(self) -> None:
+        """Any thread: nothing more will come here."""
+        self.left = True
+        self._signal()
+
     def _signal(self) -> None:
         # Read and set without a lock: at worst one wake-up too many. `_wait` clears the flag before the queue is taken.
         if not self._signalled:
@@ -121,6 +133,7 @@ class LocalBus:
     def __init__(self, *, limit: int = 10_000) -> None:
         self._limit = limit
         self._readers: dict[UUID, tuple[Subscription, ...]] = {}
+        self.on_handed_over: Callable[[UUID], None] | None = None
 
     def subscribe(self, run_id: UUID, *, events: bool = True) -> Subscription:
         """Read a run from now on; without `events` only its end. Call on the reader's loop, close when done."""
@@ -156,6 +169,15 @@ class LocalBus:
     def open_readers(self) -> int:
         """How many read or wait here."""
         return sum(len(readers) for readers in list(self._readers.values()))
+
+    def readers(self, run_id: UUID) -> tuple[Subscription, ...]:
+        """Who reads this run here."""
+        return self._readers.get(run_id, ())
+
+    def hand_over(self, run_id: UUID) -> None:
+        """Any thread: the run goes on elsewhere, or here later; whoever keeps the readers is told, if there are any."""
+        if run_id in self._readers and self.on_handed_over is not None:
+            self.on_handed_over(run_id)
 
     def publish(self, run_id: UUID, event: Event) -> None:
         """Give an event to every reader of its run."""

@@ -7,75 +7,51 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import random
 import time
 from collections.abc import Callable
 from contextlib import aclosing, suppress
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 from langchain_core.runnables import RunnableConfig
+from langgraph.errors import GraphDrained
 from langgraph.pregel import Pregel
-from langgraph.store.base import BaseStore
+from langgraph.runtime import RunControl
 
 from langyard import serde
-from langyard.graphs import Graphs
-from langyard.model.configs import inherited
-from langyard.model.errors import LangyardError, LeaseLost
+from langyard.model.errors import LangyardError, LeaseLost, Unavailable
 from langyard.model.runs import ClaimedRun, RunEnd, RunStatus, shown_error
 from langyard.postgres import runs as rows
 from langyard.postgres.checkpoints import Checkpointer, Scope
-from langyard.postgres.database import Database
-from langyard.postgres.writer import Finish, Lease, Writer
-from langyard.streams import LocalBus, Outlet, Relay
-from langyard.telemetry.metrics import Metrics
+from langyard.postgres.writer import Finish, Lease
+from langyard.streams import Outlet
 from langyard.worker import events
 from langyard.worker.invocation import config_of, context_of, input_of, parts, user_of
+from langyard.worker.leavings import left_behind, left_config
+from langyard.worker.means import Again, Ending, Means, Stop
 from langyard.worker.messages import Messages
 from langyard.worker.protocol import MODES, protocol_parts
+from langyard.worker.retries import is_retriable
 
 log = logging.getLogger("langyard.runs")
 
 
-@dataclass(frozen=True, slots=True)
-class Means:
-    """What every execution of a worker uses."""
-
-    graphs: Graphs
-    database: Database
-    writer: Writer
-    bus: LocalBus
-    store: BaseStore | None
-    timeout_s: float
-    recursion_limit: int | None
-    on_webhook: Callable[[], None]
-    relay: Relay | None = None
-    metrics: Metrics = field(default_factory=Metrics)
-
-
-@dataclass(slots=True)
-class Stop:
-    """Why a run is being cancelled."""
-
-    kind: Literal["cancel", "rollback", "drain", "lost"]
-    reason: str = ""
-
-    @classmethod
-    def asked(cls, action: str, reason: str | None) -> Stop:
-        """What a cancellation asks for."""
-        return cls("rollback" if action == "rollback" else "cancel", reason or "")
+# How long a cancelled run has to come to the end of its step, or of itself, before its nodes are cancelled.
+_MOMENT_S = 0.2
 
 
 class Execution:
-    """A claimed run. `run` ends when the run's end is committed, when it was handed back, or when the lease is gone."""
+    """A claimed run. It is `finished` when its end is committed, when it was put back, or when the lease is gone."""
 
     def __init__(self, claimed: ClaimedRun, means: Means) -> None:
         self.claimed = claimed
         self.stop = Stop.asked(claimed.cancel_action, claimed.cancel_reason) if claimed.cancel_action else None
-        self._streaming = False
+        self._streaming = self._abandoned = False
+        self._control = RunControl()
         self._means = means
         self._task: asyncio.Task[None] | None = None
         self._began = time.perf_counter()
-        self._facts = {
+        self.facts = {
             "workflow_type": claimed.graph_id, "run_id": str(claimed.run_id), "thread_id": str(claimed.thread_id),
             **({"session_id": claimed.metadata["session_id"]} if "session_id" in claimed.metadata else {}),
         }  # fmt: skip
@@ -92,13 +68,9 @@ class Execution:
         self._protocol = bool(claimed.kwargs.get("event_streaming"))
         if self._protocol:
             self._modes, self._messages = set(MODES), None
-        self.lease = Lease(claimed.run_id, claimed.thread_id, claimed.fence, on_lost=self._on_lost)
-        self.outlet = Outlet(
-            self.lease, means.bus, means.writer, means.relay,
-            followed=claimed.followed, watched=claimed.watched, kept=bool(claimed.kwargs.get("stream_resumable")),
-            began_at=claimed.claimed_at,
-        )  # fmt: skip
-        fresh = claimed.fresh and claimed.attempt == 1
+        self.lease = self._own_lease()
+        self.outlet = self._own_outlet(claimed.followed)
+        fresh = claimed.fresh and claimed.fence == 1
         self._scope = Scope(
             lease=self.lease,
             head=dict(claimed.head) if claimed.head is not None else None,
@@ -107,16 +79,33 @@ class Execution:
             metadata={"run_id": str(claimed.run_id), "run_attempt": claimed.attempt},
         )
 
-    def begin(self, done: Any) -> None:
-        """Start on the running loop; `done(self)` is called when it is over, whatever happened."""
-        self._task = asyncio.create_task(self._run(), name=f"run {self.claimed.run_id}")
-        self._task.add_done_callback(lambda task: self._over(task, done))
+    def _own_lease(self) -> Lease:
+        claimed = self.claimed
+        return Lease(claimed.run_id, claimed.thread_id, claimed.fence, on_lost=self._on_lost)
 
-    def _over(self, task: asyncio.Task[None], done: Any) -> None:
+    def _own_outlet(self, followed: bool) -> Outlet:
+        claimed, means = self.claimed, self._means
+        return Outlet(
+            self.lease, means.bus, means.writer, means.relay,
+            followed=followed, watched=claimed.watched, kept=bool(claimed.kwargs.get("stream_resumable")),
+            began_at=claimed.claimed_at,
+        )  # fmt: skip
+
+    def begin(self, done: Callable[[Execution], None]) -> None:
+        """Start on the running loop; `done(self)` is called when it is over, whatever happened."""
+        self.finished: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._done = done
+        self._task = asyncio.create_task(self._run(), name=f"run {self.claimed.run_id}")
+        self._task.add_done_callback(self._over)
+
+    def _over(self, task: asyncio.Task[None]) -> None:
+        if task is not self._task:
+            return  # it was abandoned, and has come to its end at last
         if not task.cancelled() and (error := task.exception()) is not None:
             # Ours, not the graph's. The run stays running under a worker that no longer knows it, and is adopted again.
             log.error("a run's execution failed", extra={"run_id": str(self.claimed.run_id)}, exc_info=error)
-        done(self)
+        self.finished.set_result(None)
+        self._done(self)
 
     def cancel(self, stop: Stop) -> None:
         """Ask the run to stop; the first reason counts.
@@ -124,98 +113,141 @@ class Execution:
         Only the graph is interrupted. A run that has not begun finds the reason when it would; of one whose end is on
         its way, the database says which of the two was first.
         """
-        if self.stop is None and self._task is not None:
-            self.stop = stop
-            if self._streaming:
-                self._task.cancel()
+        if self.stop is not None or self._task is None:
+            return
+        self.stop = stop
+        if stop.kind == "cancel":
+            # The graph stops by itself between two steps; nodes may look at `runtime.control` and do so sooner.
+            self._control.request_drain(stop.reason or "cancelled")
+            asyncio.get_running_loop().call_later(_MOMENT_S, self._insist)
+        else:
+            self._insist()
 
-    @property
-    def finished(self) -> asyncio.Task[None]:
-        """The running task, to be waited for; only after `begin`."""
-        assert self._task is not None
-        return self._task
+    def _insist(self) -> None:
+        if self._streaming and self._task is not None:
+            self._task.cancel()
+            asyncio.get_running_loop().call_later(self._means.cancel_grace_s, self._abandon)
+
+    def _abandon(self) -> None:
+        """End the run without its node, which does not let go: what the node still writes is refused."""
+        if not self._streaming:
+            return
+        self._streaming, self._abandoned = False, True
+        self._means.counters.abandoned += 1
+        log.warning("a node does not stop; its run ends without it", extra=self.facts)
+        lost, self.lease.on_lost = self.lease.lost, None
+        self.lease.lose()
+        if not lost:
+            self.lease = self._own_lease()
+            self.outlet = self._own_outlet(self.outlet.followed)
+            # A scope of its own, which has to ask the database; the old one stays with the node.
+            self._scope = Scope(lease=self.lease, written={""}, interrupts=self._scope.interrupts)
+        self._task = asyncio.create_task(self._run(), name=f"end of run {self.claimed.run_id}")
+        self._task.add_done_callback(self._over)
 
     @property
     def _timed(self) -> dict[str, Any]:
-        return {**self._facts, "duration": round(time.perf_counter() - self._began, 6)}
+        return {**self.facts, "duration": round(time.perf_counter() - self._began, 6)}
 
     def _on_lost(self) -> None:
         self.cancel(Stop("lost"))
 
     async def _run(self) -> None:
-        log.info("workflow_start", extra={**self._facts, "attempt": self.claimed.attempt})
+        if not self._abandoned:
+            log.info("workflow_start", extra={**self.facts, "attempt": self.claimed.attempt})
         try:
-            end = await self._execute()
-            if end is None:
-                return
-            finished = await self._finish(*end)
-            if finished is None and self.lease.asked is not None:
-                self.stop = Stop.asked(*self.lease.asked)
-                end = await self._stopped()
-                finished = await self._finish(*end) if end is not None else None
-            if finished is None:
-                return
+            finished = await self._run_to_its_end()
         except LeaseLost:
-            log.warning("the lease is lost: another worker has taken the run over", extra=self._facts)
+            if asyncio.current_task() is self._task:
+                self._lost()
             return
-        log.info("workflow_complete", extra={**self._timed, "status": finished.status})
-        self._count(finished)
-        self.outlet.finish(finished)
-        if self.claimed.kwargs.get("webhook"):
-            self._means.on_webhook()
+        if finished is not None:
+            log.info("workflow_complete", extra={**self._timed, "status": finished.status})
+            self._means.count(self.claimed.graph_id, finished, time.perf_counter() - self._began)
+            self.outlet.finish(finished)
+            if self.claimed.kwargs.get("webhook"):
+                self._means.on_webhook()
 
-    def _count(self, end: RunEnd) -> None:
-        metrics, graph_id = self._means.metrics, self.claimed.graph_id
-        metrics.count("langgraph_runs_total", graph_id, end.status)
-        metrics.observe("langgraph_workflow_execution_seconds", time.perf_counter() - self._began, graph_id)
-        if end.status in ("error", "timeout"):
-            metrics.count("langgraph_errors_total", (end.error or {}).get("error") or end.status)
+    async def _run_to_its_end(self) -> RunEnd | None:
+        """The committed end; None when it is told already, or is not ours to tell."""
+        end = await self._execute()
+        if asyncio.current_task() is not self._task:
+            return None
+        if isinstance(end, Again):
+            await self._put_back(end)
+            return None
+        if end is None:
+            if self.stop is not None and self.stop.kind == "lost":
+                self._lost()
+            elif self.stop is None or self.stop.kind == "drain":
+                self._means.bus.hand_over(self.claimed.run_id)
+            return None
+        finished = await self._finish(*end)
+        if finished is None and self.lease.asked is not None:
+            self.stop = Stop.asked(*self.lease.asked)
+            end = await self._stopped()
+            finished = await self._finish(*end) if end is not None else None
+        return finished
 
-    async def _execute(self) -> tuple[RunStatus, str, dict[str, Any] | None] | None:
-        """Stream the graph. Returns run status, thread status and error; None when the run is no longer ours to end."""
-        if self.stop is not None:
+    def _lost(self) -> None:
+        self._means.counters.lost += 1
+        log.warning("the lease is lost: another worker has taken the run over", extra=self.facts)
+        self._means.bus.hand_over(self.claimed.run_id)
+
+    async def _execute(self) -> Ending | Again | None:
+        """Stream the graph. Returns how the run ended; None when it is no longer ours to end."""
+        if self._stopping():
             return await self._stopped()
         limit = self.claimed.kwargs.get("timeout_s", self._means.timeout_s) or None
+        loop = asyncio.get_running_loop()
+        alarm = loop.call_later(limit, self.cancel, Stop("timeout")) if limit is not None else None
         try:
             self._streaming = True
             try:
-                async with asyncio.timeout(limit) as deadline:
-                    waiting = await self._stream()
+                waiting = await self._stream()
             finally:
                 self._streaming = False
+                if alarm is not None:
+                    alarm.cancel()
             return "success", "interrupted" if waiting else "idle", None
-        except asyncio.CancelledError:
+        except GraphDrained as drained:
+            # Asked for by us, or by a node of its own accord.
+            if not self._stopping():
+                self.stop = Stop("cancel", drained.reason)
             return await self._stopped()
-        except (LeaseLost, GeneratorExit):
-            raise
-        except TimeoutError as error:
-            if not deadline.expired():
-                return self._failed(error)
-            text = f"The run took longer than its limit of {limit:g} seconds."
-            log.warning("workflow_error", extra={**self._timed, "error": "timeout"})
-            return "timeout", "error", {"error": "TimeoutError", "message": text}
-        except LangyardError as error:
-            log.warning("workflow_error", extra={**self._timed, "error": error.code})
-            told = {"error": error.code, "message": error.detail}
-            self.outlet.publish("error", serde.dumps(told))
-            return "error", "error", told
+        except (asyncio.CancelledError, LeaseLost, GeneratorExit):
+            if not self._stopping():
+                raise
+            return await self._stopped()
         except Exception as error:  # user code: whatever it raises is the run's outcome, not ours
-            return self._failed(error)
+            # What a node raises when it is cancelled is how it stops.
+            return await self._stopped() if self._stopping() else self._failed(error)
 
-    def _failed(self, error: Exception) -> tuple[RunStatus, str, dict[str, Any]]:
-        log.error("workflow_error", extra={**self._timed, "error": type(error).__name__}, exc_info=error)
-        failure = events.failure(error)
+    def _stopping(self) -> bool:
+        return self.stop is not None
+
+    def _failed(self, error: Exception) -> Ending | Again:
+        if is_retriable(error):
+            policy = self._means.retries(self.claimed.graph_id)
+            delay_s = policy.delay_s(self.claimed.retries, random.random())
+            if delay_s is not None:
+                return Again(delay_s, error)
+        if isinstance(error, LangyardError):
+            log.warning("workflow_error", extra={**self._timed, "error": error.code})
+            failure = {"error": error.code, "message": error.detail}
+        else:
+            log.error("workflow_error", extra={**self._timed, "error": type(error).__name__}, exc_info=error)
+            failure = events.failure(error)
         self.outlet.publish("error", serde.dumps(shown_error(failure)))
         return "error", "error", failure
 
-    async def _stopped(self) -> tuple[RunStatus, str, dict[str, Any] | None] | None:
-        """After a cancellation: user's, drain, or a lost lease."""
-        stop = self.stop
-        task = asyncio.current_task()
-        if task is not None:
-            task.uncancel()
-        if stop is None or stop.kind == "lost":
+    async def _stopped(self) -> Ending | None:
+        """After a cancellation: user's, drain, time-out, or a lost lease."""
+        stop, task = self.stop, asyncio.current_task()
+        if task is None or task is not self._task or stop is None or stop.kind == "lost":
             return None
+        while task.cancelling():
+            task.uncancel()
         with suppress(LeaseLost):
             await self._means.writer.commit(self.lease)
         if stop.kind == "drain":
@@ -223,8 +255,34 @@ class Execution:
         if stop.kind == "rollback":
             await self._roll_back(stop)
             return None
+        if stop.kind == "timeout":
+            limit = self.claimed.kwargs.get("timeout_s", self._means.timeout_s)
+            log.warning("workflow_error", extra={**self._timed, "error": "timeout"})
+            text = f"The run took longer than its limit of {limit:g} seconds."
+            return "timeout", "error", {"error": "TimeoutError", "message": text}
         waiting = await self._has_next()
         return "interrupted", "interrupted" if waiting else "idle", {"error": "UserInterrupt", "message": stop.reason}
+
+    async def _put_back(self, again: Again) -> None:
+        """Back to pending for a while, which is told to nobody as an error."""
+        claimed, means = self.claimed, self._means
+        error = serde.dumps(events.failure(again.error))
+        await means.writer.commit(self.lease)
+        while True:
+            try:
+                put = await rows.retry(
+                    means.database, claimed.run_id, claimed.fence,
+                    delay_s=again.delay_s, error=error, followed=means.bus.wanted(claimed.run_id),
+                )  # fmt: skip
+                break
+            except Unavailable:
+                await asyncio.sleep(1.0)
+        if not put:
+            raise LeaseLost(f"The lease on run {claimed.run_id} is lost.")
+        means.counters.retried += 1
+        told = {"error": type(again.error).__name__, "delay_seconds": round(again.delay_s, 3)}
+        log.warning("workflow_retry", extra={**self._timed, **told}, exc_info=again.error)
+        means.bus.hand_over(claimed.run_id)
 
     async def _roll_back(self, stop: Stop) -> None:
         """Leave no trace of this run; the thread is as it was before."""
@@ -244,6 +302,7 @@ class Execution:
             "interrupt_before": kwargs.get("interrupt_before"),
             "interrupt_after": kwargs.get("interrupt_after"),
             "durability": kwargs.get("durability") or "async" if saver is not None else None,
+            "control": self._control,
         }
         self.outlet.publish("metadata", serde.dumps({"run_id": str(claimed.run_id), "attempt": claimed.attempt}))
         graph = means.graphs.get(claimed.graph_id)
@@ -269,6 +328,8 @@ class Execution:
             return await self._settle(pregel, config, saver)
 
     def _take(self, mode: str, namespace: tuple[str, ...], chunk: Any) -> None:
+        if self._abandoned:
+            raise LeaseLost("The run has ended without this node.")
         if mode == "values" and not namespace:
             if found := events.interrupts_of(chunk):
                 self._interrupted = True
@@ -305,21 +366,10 @@ class Execution:
         return bool(state.next)
 
     async def _has_next(self) -> bool:
-        """Whether the stopped thread has nodes still to run. Never raises: a broken graph has none."""
-        try:
-            config = config_of(self.claimed, self._means.recursion_limit)
-            saver = Checkpointer(self._means.database, self._means.writer, self._scope)
-            graph = self._means.graphs.get(self.claimed.graph_id)
-            async with graph.open(
-                config, access="threads.read", checkpointer=saver, user=user_of(self.claimed)
-            ) as pregel:
-                state = await pregel.aget_state(config)
-                if state.values:
-                    self._last, self._seen_state = state.values, True
-                return bool(state.next)
-        except Exception:  # user code: a factory that fails now must not keep the run from ending
-            log.exception("the state of a stopped run could not be read")
-            return False
+        left = await left_behind(self.claimed, self._means, self._scope)
+        if left.values:
+            self._last, self._seen_state = left.values, True
+        return left.waiting
 
     async def _finish(self, status: RunStatus, thread_status: str, error: dict[str, Any] | None) -> RunEnd | None:
         """Commit the end, then announce it. None when the run had been told to stop before: `lease.asked` says how."""
@@ -333,7 +383,7 @@ class Execution:
             thread_error=serde.dumps(shown_error(error)) if error else None,
             values=values,
             interrupts=serde.dumps(waiting),
-            config=self._left_config(),
+            config=left_config(claimed),
             temporary=bool(claimed.kwargs.get("temporary")),
         )
         last = self.outlet.close("end", serde.dumps({"run_id": str(claimed.run_id), "status": status}))
@@ -345,11 +395,3 @@ class Execution:
         self.outlet.announce(last)
         flat = tuple(entry for entries in waiting.values() for entry in entries)
         return RunEnd(claimed.run_id, claimed.thread_id, status, values, flat, error, thread_status == "interrupted")
-
-    def _left_config(self) -> bytes | None:
-        """What the thread's later runs inherit; None when that stays as it was."""
-        if self.claimed.assistant_id is None:
-            return None
-        before = self.claimed.thread_config
-        after = inherited(before, self.claimed.kwargs.get("config") or {})
-        return serde.dumps(after) if {"configurable": {}, **before} != after else None

@@ -12,9 +12,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Coroutine
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -24,40 +22,25 @@ from langgraph.store.base import BaseStore
 from langyard import __version__
 from langyard.graphs import Graphs
 from langyard.model.errors import LangyardError
-from langyard.model.runs import Caps, ClaimedRun
+from langyard.model.runs import ClaimedRun
 from langyard.postgres import runs as rows
 from langyard.postgres.database import Database
 from langyard.postgres.workers import Heartbeat, bury
 from langyard.postgres.writer import Writer
 from langyard.streams import LocalBus, Relay
 from langyard.telemetry.metrics import Metrics
-from langyard.worker.execution import Execution, Means, Stop
-from langyard.worker.lease import LeaseKeeper
+from langyard.worker.execution import Execution
+from langyard.worker.means import Means, Stop
+from langyard.worker.options import Options
+from langyard.worker.upkeep.counters import Counters
+from langyard.worker.upkeep.lease import LeaseKeeper
+from langyard.worker.upkeep.threads import NodeThreads
+from langyard.worker.upkeep.watchdog import Watchdog
 
 log = logging.getLogger(__name__)
 
 # How long a run may take to stop once it is told to, and the last writes to be stored, before the worker leaves anyway.
 _STOP_S = 5.0
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """How a worker works; seconds throughout. `url` leads to the database, `direct_url` past any pooler."""
-
-    url: str
-    direct_url: str
-    transaction_pooler: bool = False
-    pool_size: int = 10
-    slots: int = 100
-    lease_ttl_s: float = 4.0
-    lease_renew_s: float = 1.0
-    poll_s: float = 1.0
-    sweep_s: float = 1.0
-    grace_s: float = 30.0
-    run_timeout_s: float = 86400.0
-    max_attempts: int = 3
-    recursion_limit: int | None = None
-    caps: Caps | None = None
 
 
 class Worker:
@@ -75,6 +58,7 @@ class Worker:
         metrics: Metrics | None = None,
     ) -> None:
         self.worker_id = uuid4()
+        self.counters = Counters()
         self._options = options
         self._graphs = graphs
         self._bus = bus
@@ -196,7 +180,7 @@ class Worker:
         options = self._options
         self._loop = asyncio.get_running_loop()
         # Synchronous nodes run in threads: as many as there are slots, or a thousand sleeping nodes would queue.
-        self._loop.set_default_executor(ThreadPoolExecutor(max(8, options.slots), thread_name_prefix="langyard node"))
+        self._loop.set_default_executor(NodeThreads(max(8, options.slots)))
         self._wake, self._looking, self._stopping = asyncio.Event(), asyncio.Event(), asyncio.Event()
         self._database = Database(
             options.url, name="worker", max_size=options.pool_size, transaction_pooler=options.transaction_pooler
@@ -215,8 +199,18 @@ class Worker:
             on_webhook=self._on_webhook,
             relay=self._relay,
             metrics=self._metrics,
+            retries=lambda graph: options.retries.get(graph, options.retry),
+            cancel_grace_s=options.cancel_grace_s,
+            counters=self.counters,
         )
         await self._enlist()
+        watchdog = Watchdog(
+            self._loop,
+            limit_s=options.watchdog_s,
+            counters=self.counters,
+            runs=lambda: [execution.facts for execution in list(self._executions.values())],
+        )
+        watchdog.start()
         chores = [asyncio.create_task(chore) for chore in (self._claim(), self._sweep(), self._reconcile())]
         self._open = True
         self._ready.set()
@@ -225,6 +219,7 @@ class Worker:
             chore.cancel()
         await asyncio.gather(*chores, return_exceptions=True)
         await self._drain()
+        watchdog.stop()
         with suppress(TimeoutError):
             async with asyncio.timeout(_STOP_S):
                 await writer.close()
@@ -339,6 +334,8 @@ class Worker:
                     self._wake.set()
                 taken = await bury(self._database, ttl_s=options.lease_ttl_s, max_attempts=options.max_attempts)
                 for run_id, status in taken:
+                    self.counters.recovered += status == "pending"
+                    self.counters.quarantined += status == "error"
                     log.warning("a worker died; its run is %s", status, extra={"run_id": str(run_id)})
                 if taken:
                     self._wake.set()
@@ -382,6 +379,7 @@ class Worker:
         with suppress(TimeoutError, LangyardError):
             async with asyncio.timeout(_STOP_S):
                 await rows.hand_back(self._database, self.worker_id, [e.claimed.run_id for e in left])
+                self.counters.handed_back += len(left)
 
     async def _quiet(self, timeout_s: float) -> list[Execution]:
         """The executions still there after waiting for all of them for so long."""

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from langyard.config import own_section, read_project
+from langyard.config import RunSettings, own_section, read_project, retry_policy
 from langyard.model.errors import ConfigurationError
+from langyard.model.retries import RetryPolicy
 
 
 def section(folder: Path, given: Any) -> Any:
@@ -27,6 +28,12 @@ def test_caps_of_graphs(tmp_path: Path):
     assert own_section(None).caps == {}
 
 
+def test_a_graph_is_tried_again_as_it_says_and_else_as_the_settings_say(tmp_path: Path):
+    found = section(tmp_path, {"graphs": {"a": {"retry": {"max_attempts": 5, "backoff_seconds": 0.5}}, "b": {}}})
+    assert found.retries(RunSettings()) == {"a": RetryPolicy(5, 0.5, 30.0)}
+    assert retry_policy(RunSettings()) == RetryPolicy(3, 1.0, 30.0)
+
+
 @pytest.mark.parametrize(
     ("given", "words"),
     [
@@ -38,6 +45,12 @@ def test_caps_of_graphs(tmp_path: Path):
         ({"graphs": {"a": {"concurrency": 4}}}, "`langyard.graphs.a` has no key 'concurrency'"),
         ({"graphs": {"a": {"max_concurrency": 0}}}, "must be a whole number from 1 to 1000000"),
         ({"graphs": {"a": {"max_concurrency": True}}}, "must be a whole number"),
+        ({"graphs": {"a": {"retry": 3}}}, "`langyard.graphs.a.retry` must be an object"),
+        ({"graphs": {"a": {"retry": {"attempts": 3}}}}, "`langyard.graphs.a.retry` has no key 'attempts'"),
+        ({"graphs": {"a": {"retry": {"max_attempts": 0}}}}, "max_attempts` must be a whole number from 1 to 1000"),
+        ({"graphs": {"a": {"retry": {"max_attempts": True}}}}, "max_attempts` must be a whole number"),
+        ({"graphs": {"a": {"retry": {"backoff_seconds": -1}}}}, "backoff_seconds` must be a number of seconds"),
+        ({"graphs": {"a": {"retry": {"max_backoff_seconds": "1"}}}}, "max_backoff_seconds` must be a number"),
     ],
 )
 def test_what_is_wrong_is_said(tmp_path: Path, given: Any, words: str | None):

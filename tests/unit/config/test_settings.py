@@ -82,7 +82,7 @@ def other_value(key: str, default: Any) -> str:
         return str(not default)
     if isinstance(default, int):
         return str(default + 1)
-    return str(default / 2) if isinstance(default, float) else OTHER_VALUES[key]
+    return str(default / 2 or 1.5) if isinstance(default, float) else OTHER_VALUES[key]
 
 
 def value_at(settings: Any, key: str) -> Any:

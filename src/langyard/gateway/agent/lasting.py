@@ -16,7 +16,9 @@ Gone = Callable[[], Awaitable[object]]
 
 
 class Lasting(Response):
-    """Writes until it is done or the client has left, whichever is first."""
+    """Writes until it is done or the client has left, whichever is first. One that is `cut` has no end."""
+
+    cut = False
 
     def __init__(self, headers: Mapping[str, str], heartbeat_s: float, on_gone: Gone | None) -> None:
         super().__init__(headers=dict(headers))
@@ -43,7 +45,8 @@ class Lasting(Response):
     async def _all(self, send: Send) -> None:
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
         await self.write(send)
-        await chunk(send, b"", more=False)
+        if not self.cut:
+            await chunk(send, b"", more=False)
 
     async def write(self, send: Send) -> None:
         """The body."""

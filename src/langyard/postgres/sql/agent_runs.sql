@@ -48,17 +48,21 @@ with gone as (
     where w.thread_id = d.thread_id and w.checkpoint_ns = d.checkpoint_ns and w.checkpoint_id = d.checkpoint_id
 ), events as (
     delete from langyard.events e using gone where e.run_id = gone.run_id
+), effects as (
+    delete from langyard.effects e using gone where e.run_id = gone.run_id
 ), changed as (
     update langyard.threads t set revision = t.revision + 1 from gone where t.thread_id = gone.thread_id
 )
 select run_id from gone;
 
 -- name: sweep
--- Readers elsewhere have had their time, no webhook is still to go out, and nobody can come with its idempotency key.
+-- Readers elsewhere have had their time, no webhook is still to go out, and nobody can come with its idempotency key. Who
+-- looks after the server has a week to look at what was put into quarantine.
 delete from langyard.threads t using langyard.runs r
 where t.thread_id = r.thread_id and t.open_runs = 0 and r.run_id in (
     select x.run_id from langyard.runs x
     where x.temporary and x.webhook_at is null and x.finished_at < now() - make_interval(secs => %(grace_s)s)
         and not exists (select from langyard.idempotency_keys k where k.run_id = x.run_id)
+        and (x.quarantined_at is null or x.quarantined_at < now() - interval '7 days')
     order by x.finished_at limit %(limit)s
 );

@@ -106,7 +106,7 @@ update langyard.runs r set
 from candidate, langyard.threads t
 where r.run_id = candidate.run_id and r.status = 'pending' and t.thread_id = r.thread_id
 returning r.run_id, r.thread_id, r.assistant_id, r.graph_id, r.user_id, r.kwargs, r.metadata, r.attempt, r.fence,
-    r.followed, r.watched, r.cancel_action, r.cancel_reason, r.multitask_strategy, r.created_at, r.started_at, t.config;
+    r.followed, r.watched, r.retries, r.cancel_action, r.cancel_reason, r.multitask_strategy, r.created_at, r.started_at, t.config;
 
 -- name: candidates
 -- A walk along the queue of each graph, as far as it must: rows that wait for another on their thread are not on it.
@@ -222,6 +222,8 @@ with open as (
     update langyard.runs r set
         status = case when open.unbegun then 'interrupted' else r.status end,
         finished_at = case when open.unbegun then now() end,
+        -- One that waits to be tried again is settled now.
+        available_at = case when r.status = 'pending' and not open.unbegun then now() else r.available_at end,
         cancel_action = %(action)s, cancel_reason = %(reason)s, updated_at = now()
     from open where r.run_id = open.run_id and not (open.unbegun and %(action)s = 'rollback')
 ), freed as (
@@ -264,6 +266,8 @@ with open as (
     update langyard.runs r set
         status = case when open.unbegun then 'interrupted' else r.status end,
         finished_at = case when open.unbegun then now() end,
+        -- One that waits to be tried again is settled now.
+        available_at = case when r.status = 'pending' and not open.unbegun then now() else r.available_at end,
         cancel_action = %(action)s, cancel_reason = %(reason)s, updated_at = now()
     from open where r.run_id = open.run_id and not (open.unbegun and %(action)s = 'rollback')
 ), ended as (
@@ -316,6 +320,8 @@ with gone as (
     where b.thread_id = m.thread_id and b.checkpoint_ns = m.checkpoint_ns and b.channel = m.channel and b.version = m.version
 ), events as (
     delete from langyard.events e using gone where e.run_id = gone.run_id
+), effects as (
+    delete from langyard.effects e using gone where e.run_id = gone.run_id
 ), freed as (
     update langyard.threads t set
         open_runs = t.open_runs - 1, revision = t.revision + 1, updated_at = now(), error = %(error)s::jsonb,
@@ -338,9 +344,18 @@ returning r.*, t.config;
 -- name: hand_back
 -- A draining worker returns a run at its last checkpoint; the attempt does not count. Who waits for it waits elsewhere now.
 update langyard.runs set status = 'pending', worker_id = null, attempt = greatest(attempt - 1, 0), fence = fence + 1,
-    watched = true, updated_at = now()
+    watched = true, followed = true, updated_at = now()
 where run_id = any(%(run_ids)s) and worker_id = %(worker_id)s and status = 'running'
 returning run_id, pg_notify('langyard', 'wake')::text as told;
+
+-- name: retry
+-- After an error of the infrastructure: again from the last checkpoint, after a pause. One that is to stop has none:
+-- whoever claims it settles it.
+update langyard.runs set status = 'pending', worker_id = null, fence = fence + 1, retries = retries + 1,
+    available_at = now() + case when cancel_action is null then make_interval(secs => %(delay_s)s) else interval '0' end,
+    error = %(error)s::jsonb, watched = true, followed = followed or %(followed)s, updated_at = now()
+where run_id = %(run_id)s and fence = %(fence)s and status = 'running'
+returning run_id;
 
 -- name: open_of_thread
 select run_id, status, worker_id from langyard.runs

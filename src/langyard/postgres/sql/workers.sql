@@ -12,11 +12,11 @@ returning worker_id;
 delete from langyard.workers where worker_id = %(worker_id)s;
 
 -- name: bury
--- Takes the runs of workers that stopped renewing: back to pending for the next attempt, or to error after the last.
+-- Takes the runs of workers that stopped renewing: back to pending for the next attempt, or into quarantine after the last.
 -- One that is to stop goes back in any case: the next worker does not execute it, it settles what is left of it.
 -- A server that was itself away must first give the living time to renew, hence the postmaster's age. The fence grows
 -- here already, so that a worker which wakes between burial and the next claim is refused as well. Whoever waits for the
--- run waits elsewhere from now on.
+-- run waits elsewhere from now on, and whoever reads, or comes back to read, is told of the next attempt.
 with dead as (
     select worker_id from langyard.workers
     where expires_at < now() and now() - pg_postmaster_start_time() > make_interval(secs => %(ttl_s)s)
@@ -24,7 +24,7 @@ with dead as (
 ), buried as (
     delete from langyard.workers w using dead where w.worker_id = dead.worker_id returning w.worker_id
 ), orphan as (
-    select r.run_id, r.cancel_action is null and r.attempt >= %(max_attempts)s as lost from langyard.runs r
+    select r.run_id, r.cancel_action is null and r.deaths + 1 >= %(max_attempts)s as lost from langyard.runs r
     where r.status = 'running' and (
         r.worker_id in (select worker_id from buried)
         or not exists (select from langyard.workers w where w.worker_id = r.worker_id))
@@ -34,9 +34,10 @@ with dead as (
     update langyard.runs r set
         status = case when lost then 'error' else 'pending' end,
         error = case when lost then jsonb_build_object(
-            'error', 'WorkerLost', 'message', 'The worker died ' || r.attempt || ' times while it ran this; it is not tried again.') end,
+            'error', 'WorkerLost', 'message', 'The worker died ' || r.deaths + 1 || ' times while it ran this; it is not tried again.') end,
+        deaths = r.deaths + 1, quarantined_at = case when lost then now() end,
         finished_at = case when lost then now() end,
-        worker_id = null, fence = r.fence + 1, watched = true, updated_at = now()
+        worker_id = null, fence = r.fence + 1, watched = true, followed = true, updated_at = now()
     from orphan where r.run_id = orphan.run_id
     returning r.run_id, r.thread_id, r.status, r.error
 ), freed as (
@@ -46,4 +47,6 @@ with dead as (
     from taken where t.thread_id = taken.thread_id and taken.status = 'error'
     returning t.thread_id
 )
-select run_id, status from taken;
+select run_id, status,
+    pg_notify('langyard', case status when 'pending' then 'wake' else 'end ' || run_id end)::text as told
+from taken;

@@ -14,6 +14,7 @@ from langyard import serde
 from langyard.gateway.agent.lasting import Gone, Lasting, chunk
 from langyard.gateway.agent.runs.shapes import NOT_FOUND
 from langyard.gateway.sse import HEADERS, HEARTBEAT, frame
+from langyard.model.errors import Unavailable
 from langyard.model.events import Event
 from langyard.model.runs import RunEnd
 from langyard.streams import Subscription
@@ -71,7 +72,8 @@ class RunStream(Lasting):
                 frames.append(_last_frame(end))
             if frames:
                 await chunk(send, b"".join(frames))
-            if end is not None:
+            if end is not None or reader.left:
+                # Left without an end, a client asks what became of the run and reads on from another server.
                 return
 
     def _wants(self, event: Event) -> bool:
@@ -125,7 +127,11 @@ class Waited(Lasting):
         try:
             while not (await asyncio.wait({ending}, timeout=self._heartbeat_s))[0]:
                 await chunk(send, _SPACE)
-            await chunk(send, ending.result())
+            try:
+                await chunk(send, ending.result())
+            except Unavailable:
+                # Cut, and not ended: a client that has half an answer waits on at `Location`.
+                self.cut = True
         finally:
             ending.cancel()
 

@@ -1,0 +1,68 @@
+"""What executions work with and how they end: plain data, handed between the worker and its executions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from langgraph.store.base import BaseStore
+
+from langyard.graphs import Graphs
+from langyard.model.retries import RetryPolicy
+from langyard.model.runs import RunEnd, RunStatus
+from langyard.postgres.database import Database
+from langyard.postgres.writer import Writer
+from langyard.streams import LocalBus, Relay
+from langyard.telemetry.metrics import Metrics
+from langyard.worker.upkeep.counters import Counters
+
+# Run status, thread status, error.
+Ending = tuple[RunStatus, str, dict[str, Any] | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Means:
+    """What every execution of a worker uses. `retries` gives the policy of a graph, by its name."""
+
+    graphs: Graphs
+    database: Database
+    writer: Writer
+    bus: LocalBus
+    store: BaseStore | None
+    timeout_s: float
+    recursion_limit: int | None
+    on_webhook: Callable[[], None]
+    retries: Callable[[str], RetryPolicy]
+    cancel_grace_s: float
+    relay: Relay | None = None
+    metrics: Metrics = field(default_factory=Metrics)
+    counters: Counters = field(default_factory=Counters)
+
+    def count(self, graph_id: str, end: RunEnd, took_s: float) -> None:
+        """Count a run that has ended."""
+        self.metrics.count("langgraph_runs_total", graph_id, end.status)
+        self.metrics.observe("langgraph_workflow_execution_seconds", took_s, graph_id)
+        if end.status in ("error", "timeout"):
+            self.metrics.count("langgraph_errors_total", (end.error or {}).get("error") or end.status)
+
+
+@dataclass(slots=True)
+class Stop:
+    """Why a run is being cancelled."""
+
+    kind: Literal["cancel", "rollback", "drain", "lost", "timeout"]
+    reason: str = ""
+
+    @classmethod
+    def asked(cls, action: str, reason: str | None) -> Stop:
+        """What a cancellation asks for."""
+        return cls("rollback" if action == "rollback" else "cancel", reason or "")
+
+
+@dataclass(frozen=True, slots=True)
+class Again:
+    """The run is to be tried again in `delay_s` seconds, because of an error of the infrastructure."""
+
+    delay_s: float
+    error: Exception

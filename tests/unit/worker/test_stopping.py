@@ -1,0 +1,82 @@
+"""Runs that are told to stop do: between two steps, by a cancelled node, or without a node that does not let go."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+
+import pytest
+
+from tests.unit.gateway.serving import until
+from tests.unit.worker.running import Yard, yard
+
+
+@pytest.fixture
+async def made(database: str) -> AsyncIterator[Yard]:
+    async with yard(database, worker={"cancel_grace_seconds": 0.3}, runs={"timeout_seconds": 30.0}) as found:
+        yield found
+
+
+@pytest.mark.parametrize("graph", ["waiting", "threaded", "stubborn"])
+async def test_a_cancelled_run_ends_whatever_its_node_does(made: Yard, graph: str):
+    thread = (await made.sdk.threads.create())["thread_id"]
+    run = (await made.sdk.runs.create(thread, graph, input={}))["run_id"]
+    await made.begun()
+    async with asyncio.timeout(15):
+        await made.sdk.runs.cancel(thread, run, wait=True)
+    found = made.run(run)
+    assert (found["status"], found["error"]["error"]) == ("interrupted", "UserInterrupt")
+    assert found["cancel_reason"] == found["error"]["message"] != ""
+    row = made.thread(thread)
+    assert (row["status"], row["open_runs"], row["values"]) == ("interrupted", 0, {"x": 0})
+    # What the node gives after all is refused.
+    before = made.rows("select count(*) from checkpoints where thread_id = %s", thread)
+    made.trouble.release.set()
+    await asyncio.sleep(0.2)
+    assert made.rows("select count(*) from checkpoints where thread_id = %s", thread) == before
+    assert (await made.sdk.threads.get_state(thread))["values"] == {"x": 0}
+    assert made.app.worker is not None
+    assert made.app.worker.upkeep.counters.abandoned == (1 if graph == "stubborn" else 0)
+    assert made.app.worker.running == 0
+
+
+@pytest.mark.parametrize("graph", ["waiting", "threaded", "stubborn"])
+async def test_a_run_beyond_its_time_ends(database: str, graph: str):
+    settings = {"worker": {"cancel_grace_seconds": 0.2}, "runs": {"timeout_seconds": 0.4}}
+    async with yard(database, **settings) as made:
+        thread = (await made.sdk.threads.create())["thread_id"]
+        async with asyncio.timeout(15):
+            answer = await made.sdk.runs.wait(thread, graph, input={}, raise_error=False)
+        assert answer["__error__"]["error"] == "TimeoutError"
+        assert made.rows("select status from langyard.runs")[0]["status"] == "timeout"
+        assert (made.thread(thread)["status"], made.thread(thread)["open_runs"]) == ("error", 0)
+
+
+async def test_a_node_that_cancels_itself_fails_its_run(made: Yard):
+    made.trouble.failures = [asyncio.CancelledError()]
+    thread = (await made.sdk.threads.create())["thread_id"]
+    async with asyncio.timeout(15):
+        answer = await made.sdk.runs.wait(thread, "failing", input={}, raise_error=False)
+    assert answer["__error__"]["error"] == "NodeCancelledError"
+
+
+async def test_a_blocked_loop_is_told_of_once_with_its_stack_and_its_run(
+    database: str, caplog: pytest.LogCaptureFixture
+):
+    caplog.set_level(logging.WARNING, "langyard.worker.upkeep.watchdog")
+    async with yard(database, worker={"watchdog_seconds": 0.1}) as made:
+        thread = (await made.sdk.threads.create())["thread_id"]
+        await made.sdk.runs.wait(thread, "blocking", input={})
+        assert made.app.worker is not None
+        counters = made.app.worker.upkeep.counters
+        told = [record for record in caplog.records if record.message == "loop_blocked"]
+        assert len(told) == counters.blockages == 1
+        facts = told[0].__dict__
+        assert "in blocking" in facts["stack"]
+        assert "time.sleep(0.6)" in facts["stack"]
+        assert (facts["workflow_type"], facts["run_id"]) == (
+            "blocking", str(made.rows("select run_id from langyard.runs")[0]["run_id"])
+        )  # fmt: skip
+        await until(lambda: counters.blocked_seconds > 0)
+        assert counters.blocked_seconds > 0.3
