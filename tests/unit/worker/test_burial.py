@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from tests.unit.gateway.serving import until
 from tests.unit.worker.running import Yard, yard
 
 
@@ -58,15 +59,16 @@ async def test_after_the_last_death_it_is_in_quarantine_and_never_claimed_again(
 async def test_a_cancelled_run_whose_worker_dies_is_not_tried_again(made: Yard):
     thread, run = await begin(made)
     made.rows("update langyard.runs set cancel_action = 'interrupt', cancel_reason = 'enough' where run_id = %s", run)
-    assert (await made.bury(run))[0][1] == "interrupted"
+    await made.bury(run)
+    await made.until(run, "interrupted")
     assert made.run(run)["error"] == {"error": "UserInterrupt", "message": "enough"}
-    assert (made.thread(thread)["status"], made.thread(thread)["open_runs"]) == ("idle", 0)
+    assert (made.thread(thread)["status"], made.thread(thread)["open_runs"]) == ("interrupted", 0)
 
 
 async def test_a_run_to_be_rolled_back_whose_worker_dies_leaves_no_trace(made: Yard):
     thread, run = await begin(made)
     made.rows("update langyard.runs set cancel_action = 'rollback' where run_id = %s", run)
     await made.bury(run)
-    assert made.rows("select 1 from langyard.runs where run_id = %s", run) == []
+    await until(lambda: made.rows("select 1 from langyard.runs where run_id = %s", run) == [])
     assert made.rows("select 1 from checkpoints where thread_id = %s", thread) == []
     assert (made.thread(thread)["status"], made.thread(thread)["open_runs"]) == ("idle", 0)

@@ -72,7 +72,7 @@ async def test_a_run_is_tried_again_and_its_readers_read_of_no_error(quick: Yard
     run = quick.rows("select * from langyard.runs")[0]
     assert (run["status"], run["attempt"], run["retries"], run["error"]) == ("success", 3, 2, None)
     assert quick.app.worker is not None
-    assert quick.app.worker.upkeep.counters.retried == 2
+    assert quick.app.worker.counters.retried == 2
 
 
 async def test_after_the_last_attempt_the_error_is_told(quick: Yard):
@@ -104,7 +104,7 @@ async def test_a_run_that_waits_to_be_tried_again_can_be_cancelled(database: str
         assert made.thread(thread)["status"] == "busy"
         await made.sdk.runs.cancel(thread, run, wait=True)
         assert made.run(run)["status"] == "interrupted"
-        assert (made.thread(thread)["status"], made.thread(thread)["open_runs"]) == ("idle", 0)
+        assert (made.thread(thread)["status"], made.thread(thread)["open_runs"]) == ("interrupted", 0)
         assert made.trouble.calls == 1
 
 
@@ -116,6 +116,6 @@ async def test_rolled_back_while_it_waits_a_run_leaves_no_checkpoint(database: s
         await until(lambda: made.run(run)["retries"] == 1)
         assert made.rows("select 1 from checkpoints where thread_id = %s", thread)
         await made.sdk.runs.cancel(thread, run, action="rollback")
-        assert made.rows("select 1 from langyard.runs") == []
+        await until(lambda: made.rows("select 1 from langyard.runs") == [])
         assert made.rows("select 1 from checkpoints where thread_id = %s", thread) == []
         assert (await made.sdk.runs.wait(thread, "failing", input={}))["x"] == 2

@@ -37,7 +37,7 @@ async def test_a_cancelled_run_ends_whatever_its_node_does(made: Yard, graph: st
     assert made.rows("select count(*) from checkpoints where thread_id = %s", thread) == before
     assert (await made.sdk.threads.get_state(thread))["values"] == {"x": 0}
     assert made.app.worker is not None
-    assert made.app.worker.upkeep.counters.abandoned == (1 if graph == "stubborn" else 0)
+    assert made.app.worker.counters.abandoned == (1 if graph == "stubborn" else 0)
     assert made.app.worker.running == 0
 
 
@@ -69,7 +69,7 @@ async def test_a_blocked_loop_is_told_of_once_with_its_stack_and_its_run(
         thread = (await made.sdk.threads.create())["thread_id"]
         await made.sdk.runs.wait(thread, "blocking", input={})
         assert made.app.worker is not None
-        counters = made.app.worker.upkeep.counters
+        counters = made.app.worker.counters
         told = [record for record in caplog.records if record.message == "loop_blocked"]
         assert len(told) == counters.blockages == 1
         facts = told[0].__dict__
