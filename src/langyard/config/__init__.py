@@ -1,6 +1,7 @@
 """The one reader of the environment (`load`) and of `langgraph.json` (`read_project`); for `app` and `cli`."""
 
 from langyard.config.entries import Setting
+from langyard.config.execution import LimitSettings, RunSettings, WorkerSettings
 from langyard.config.own import GraphSection, OwnSection, own_section, retry_policy
 from langyard.config.project import GraphEntry, Project, read_project, start
 from langyard.config.reading import catalogue, load
@@ -8,15 +9,12 @@ from langyard.config.sections.http import AuthSection, HttpSection, auth_section
 from langyard.config.settings import (
     DatabaseSettings,
     GatewaySettings,
-    LimitSettings,
     LogSettings,
     RedisSettings,
-    RunSettings,
     SessionSettings,
     Settings,
     StreamSettings,
     WebhookSettings,
-    WorkerSettings,
 )
 from langyard.config.store import StoreSection, store_section
 from langyard.config.webhooks import WebhookSection, webhook_section

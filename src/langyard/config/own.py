@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from langyard.config.execution import DAY, RunSettings
 from langyard.config.project import Project
-from langyard.config.settings import DAY, RunSettings
 from langyard.model.errors import ConfigurationError
 from langyard.model.retries import RetryPolicy
 
