@@ -7,89 +7,24 @@ import logging
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass
-from typing import Protocol
 from uuid import UUID
 
 from langyard.limits import QueueBound
 from langyard.model.errors import LangyardError, NotFound, Unavailable
 from langyard.model.events import Event
-from langyard.model.runs import Caps, ClaimedRun, Queue, Run, RunEnd, RunRequest
+from langyard.model.runs import Caps, Queue, Run, RunEnd, RunRequest
+from langyard.model.slots import NoSlots, Slots
 from langyard.postgres import runs as rows
 from langyard.postgres.database import Database
 from langyard.postgres.rows import events as log_rows
 from langyard.streams import Ended, LocalBus, NoRelay, Part, Relay, RemoteEvents, Subscription
 
+__all__ = ["GONE", "NoSlots", "Runs", "Slots", "StartedRun"]
+
 log = logging.getLogger(__name__)
 
 # What a reader is told of a run that was deleted under it (contract section A.3).
 GONE = {"error": "HTTPException", "message": "404: Run not found"}
-
-
-class Slots(Protocol):
-    """What a worker in this process offers to the rules. All methods may be called from any thread."""
-
-    def reserve(self) -> UUID | None:
-        """Take a slot: the worker's id, or None when there is none free."""
-
-    def release(self) -> None:
-        """Give an unused slot back."""
-
-    def accept(self, claimed: ClaimedRun) -> None:
-        """Run it in the slot reserved before."""
-
-    def wake(self) -> None:
-        """There may be something to claim."""
-
-    def look(self) -> None:
-        """Somebody may want something of the runs held here: that they stop, or that their events are stored."""
-
-    def holds(self, run_id: UUID) -> bool:
-        """Whether the run executes here."""
-
-    def follow(self, run_id: UUID) -> bool:
-        """Store its events from now on, if it executes here; False when that is so already."""
-
-    def cancel(self, run_id: UUID, action: str, reason: str) -> bool:
-        """Stop a run that runs here; False when it does not."""
-
-    async def settle(self) -> None:
-        """Wait until what runs here have published so far is stored, where it is to be stored at all."""
-
-
-class NoSlots:
-    """The offer of a process without a worker."""
-
-    def reserve(self) -> UUID | None:
-        """Never a slot."""
-        return None
-
-    def release(self) -> None:
-        """Nothing to give back."""
-
-    def accept(self, claimed: ClaimedRun) -> None:
-        """Cannot happen: no slot was ever reserved."""
-        raise AssertionError(claimed.run_id)
-
-    def wake(self) -> None:
-        """Nobody to wake."""
-
-    def look(self) -> None:
-        """Nothing is held."""
-
-    def holds(self, run_id: UUID) -> bool:
-        """Nothing is held."""
-        return False
-
-    def follow(self, run_id: UUID) -> bool:
-        """Nothing is held."""
-        return False
-
-    def cancel(self, run_id: UUID, action: str, reason: str) -> bool:
-        """Nothing runs here."""
-        return False
-
-    async def settle(self) -> None:
-        """Nothing is published."""
 
 
 @dataclass(slots=True)
