@@ -19,6 +19,7 @@ from langgraph_sdk.runtime import AccessContext
 from pydantic import BaseModel
 
 from langyard.graphs.load import LoadError
+from langyard.model.principal import ASKING
 
 AnyGraph = Pregel[Any, Any, Any, Any]
 AnyBuilder = StateGraph[Any, Any, Any, Any]
@@ -56,9 +57,14 @@ class Factory:
     ) -> AnyGraph | AnyBuilder:
         """The graph for one access; what the factory opened is closed with `stack`. Raises what the factory raises."""
         bound = self.signature.bind_partial()
+        if user is None and access != "threads.create_run" and (asking := ASKING.get()) is not None:
+            user = cast(BaseUser, asking)
         if self.config_at is not None:
-            executes = {"__is_for_execution__": access == "threads.create_run"}
-            bound.arguments[self.config_at] = {**config, "configurable": {**config.get("configurable", {}), **executes}}
+            told: dict[str, Any] = {"__is_for_execution__": access == "threads.create_run"}
+            if user is not None:
+                told |= {"langgraph_auth_user": user, "langgraph_auth_user_id": user.identity}
+                told |= {"langgraph_auth_permissions": list(user.permissions)}
+            bound.arguments[self.config_at] = {**config, "configurable": {**config.get("configurable", {}), **told}}
         if self.runtime_at is not None:
             bound.arguments[self.runtime_at] = self._runtime(access, store, user, context)
         value = self.call(*bound.args, **bound.kwargs)

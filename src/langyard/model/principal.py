@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -81,6 +82,10 @@ class User:
     def __repr__(self) -> str:
         # Facts may be secrets of the user's, and this ends up in logs.
         return f"User(identity={self.identity!r})"
+
+
+ASKING: ContextVar[User | None] = ContextVar("the user who asks", default=None)
+"""The user whose request is being served, for user code that is asked on the way: graph factories."""
 
 
 @dataclass(frozen=True, slots=True)

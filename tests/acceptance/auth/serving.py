@@ -84,9 +84,13 @@ graph.add_node("look", look)
 graph.add_edge(START, "look")
 
 
-def made(runtime: ServerRuntime):
+accesses = []
+
+
+def made(runtime: ServerRuntime, config: RunnableConfig):
     """A graph whose node tells who it was made for."""
     who = runtime.user.identity if runtime.user is not None else None
+    accesses.append((runtime.access_context, who, config["configurable"].get("langgraph_auth_user_id")))
     inner = StateGraph(State)
     inner.add_node("tell", lambda state: {"seen": {"made_for": who, "access": runtime.access_context}})
     inner.add_edge(START, "tell")
@@ -114,7 +118,7 @@ class Guarded:
         return self.served.app
 
     @property
-    def asked(self) -> list[tuple[str, str, str, dict[str, Any]]]:
+    def asked(self) -> list[Any]:
         """What the handlers were asked."""
         assert self.app.gate is not None
         found: list[Any] = self.app.gate._authenticate.__globals__["asked"]

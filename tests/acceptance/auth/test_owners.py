@@ -118,6 +118,22 @@ async def test_the_graph_knows_its_user(server: Guarded):
     assert made == {"made_for": "ada", "access": "threads.create_run"}
 
 
+async def test_a_factory_knows_its_user_whatever_it_is_asked_for(server: Guarded):
+    ada = server.sdk("ada")
+    thread_id = (await ada.threads.create())["thread_id"]
+    assistant_id = (await ada.assistants.create("made"))["assistant_id"]
+    await ada.runs.wait(thread_id, assistant_id, input={})
+    await ada.threads.get_state(thread_id)
+    await ada.threads.update_state(thread_id, {"x": 1}, as_node="tell")
+    await ada.assistants.get_schemas(assistant_id)
+    factory: Any = server.app.graphs.get("made")._factory
+    known = [found for found in factory.call.__globals__["accesses"] if found[1] is not None]
+    assert {access for access, _, _ in known} == {
+        "threads.create_run", "threads.read", "threads.update", "assistants.read",
+    }  # fmt: skip
+    assert {found[1:] for found in known} == {("ada", "ada")}
+
+
 async def test_i35_nobody_pretends_to_be_another(server: Guarded):
     reserved = {"langgraph_auth_user": {"identity": "bob"}, "langgraph_auth_user_id": "bob", "user_id": "bob"}
     ada = server.sdk("ada")

@@ -6,7 +6,7 @@ need; what comes through `loopback`, from within this process, is not asked.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
 import orjson
@@ -21,6 +21,7 @@ from langyard.gateway import errors
 from langyard.gateway.access.access import SCOPE, Access, GuardedAccess
 from langyard.gateway.wire import Limits, read
 from langyard.model.errors import Forbidden, LangyardError
+from langyard.model.principal import ASKING
 from langyard.postgres.database import Database
 
 OPEN = frozenset({"/", "/ok", "/info", "/metrics", "/docs", "/openapi.json", "/health", "/health/ready"})
@@ -54,6 +55,7 @@ class Authenticating:
         self._parts = parts
         self._limits = limits
         self._spared = spared
+        self._prefix = prefix
         self._open = OPEN | {f"{prefix}{path}" for path in OPEN} | {prefix}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -88,6 +90,8 @@ class Authenticating:
         principal = await self._gate.authenticate(arguments, dict(scope["headers"]))
         scope[SCOPE] = GuardedAccess(connection, self._gate, self._parts.database, principal)
         scope["user"] = principal.user
+        # Of the request's own task, and of what it starts.
+        ASKING.set(principal.user)
         scope["auth"] = AuthCredentials(list(principal.permissions))
 
     async def _refuse(self, refusal: Exception, scope: Scope, receive: Receive, send: Send) -> None:
@@ -99,6 +103,8 @@ class Authenticating:
         await answer(scope, receive, send)
 
     async def _given(self, name: str, connection: HTTPConnection, scope: Scope, receive: Receive) -> Any:
+        if name == "path_params":
+            return _path_params(connection.app.router.routes, {**scope, "root_path": self._prefix})
         if name in _GIVEN:
             return _GIVEN[name](connection, scope)
         if scope["type"] == "websocket":
@@ -140,11 +146,16 @@ def _once(data: bytes) -> Receive:
     return receive
 
 
-def _path_params(connection: HTTPConnection, scope: Scope) -> dict[str, Any]:
-    """What the path will mean, routes not having been asked yet."""
-    for route in connection.app.router.routes:
+def _path_params(routes: Iterable[Any], scope: Scope) -> dict[str, Any]:
+    """What the path will mean, routes not having been asked yet. An included router says so of no route of its own."""
+    for route in routes:
+        included = getattr(route, "original_router", None)
+        if included is not None:
+            if params := _path_params(included.routes, scope):
+                return params
+            continue
         match, found = route.matches(scope)
-        if match is not Match.NONE:
+        if match is Match.FULL:
             return dict(found.get("path_params", {}))
     return {}
 
@@ -155,7 +166,6 @@ _GIVEN: dict[str, _Given] = {
     "path": lambda connection, scope: get_route_path(scope),
     "method": lambda connection, scope: scope.get("method", "GET"),
     "scopes": lambda connection, scope: [],
-    "path_params": _path_params,
     "query_params": lambda connection, scope: dict(connection.query_params),
     "headers": lambda connection, scope: dict(scope["headers"]),
     "authorization": lambda connection, scope: connection.headers.get("authorization"),
