@@ -28,7 +28,7 @@ from langgraph.checkpoint.serde.base import SerializerProtocol
 from langgraph.checkpoint.serde.types import INTERRUPT, _DeltaSnapshot
 
 from langyard import serde as json
-from langyard.postgres.database import Database, Row
+from langyard.postgres.database import AWAY, Database, Row
 from langyard.postgres.queries import load
 from langyard.postgres.writer import Lease, Writer
 
@@ -81,7 +81,12 @@ class Checkpointer(BasePostgresSaver):
             if scope.head is not None and not namespace and not get_checkpoint_id(config):
                 return self._tuple_of_head(scope.lease, scope.head)
         await self._settle()
-        return await self._official().aget_tuple(config)
+        try:
+            return await self._official().aget_tuple(config)
+        except AWAY:
+            # A connection that died while it lay in the pool: the next one may live.
+            await self._database.pool.check()
+            return await self._official().aget_tuple(config)
 
     async def alist(
         self,

@@ -10,17 +10,43 @@ import asyncio
 import itertools
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import httpx
+import psycopg
 from psycopg.rows import dict_row
 
 from tests.acceptance.chaos.history import History, Told
-from tests.acceptance.chaos.yard import Yard
 
 Rows = list[dict[str, Any]]
+
+
+class Place(Protocol):
+    """A server: where it is asked, which processes it was, and when harm was done to it."""
+
+    @property
+    def address(self) -> str: ...
+
+    pids: set[int]
+    harmed: list[tuple[float, float]]
+
+
+class Scene(Protocol):
+    """What is looked at: a yard, or a crossroads. `down` is when the database was away."""
+
+    lease_s: float
+    down: list[tuple[float, float]]
+
+    @property
+    def servers(self) -> Sequence[Place]: ...
+
+    def connect(self) -> psycopg.Connection[Any]: ...
+
+    def executions(self) -> list[dict[str, Any]]: ...
+
+
 # How long after a harm it still excuses: until the lease lapsed, somebody looked, and the process heard of it.
 _AFTER_S = 3.0
 _CLOCK_S = 0.05
@@ -76,11 +102,11 @@ class Holding:
 class Checker:
     """One look at a quiet yard: `check` gives what is wrong."""
 
-    def __init__(self, yard: Yard, history: History, stalls: list[tuple[float, float]] | None = None) -> None:
-        self._yard = yard
+    def __init__(self, scene: Scene, history: History, stalls: list[tuple[float, float]] | None = None) -> None:
+        self._scene = scene
         self._history = history
         self._stalls = stalls or []
-        with yard.connect() as connection:
+        with scene.connect() as connection:
             connection.row_factory = dict_row
 
             def rows(sql: str) -> Rows:
@@ -133,7 +159,7 @@ class Checker:
         by_run = defaultdict(list)
         for holding in self.holdings:
             by_run[holding.run_id].append(holding)
-        for entry in self._yard.executions():
+        for entry in self._scene.executions():
             pid, at = entry["pid"], entry["at"]
             held = any(
                 holding.pid == pid and holding.since - _CLOCK_S <= at <= holding.until + _CLOCK_S
@@ -144,9 +170,9 @@ class Checker:
                 yield Violation("who computes has the lease", said)
 
     def _excused(self, pid: int, at: float) -> bool:
-        server = next((server for server in self._yard.servers if pid in server.pids), None)
-        harms = [*(server.harmed if server is not None else ()), *self._yard.down, *self._stalls]
-        return any(began <= at <= ended + self._yard.lease_s + _AFTER_S for began, ended in harms)
+        server = next((server for server in self._scene.servers if pid in server.pids), None)
+        harms = [*(server.harmed if server is not None else ()), *self._scene.down, *self._stalls]
+        return any(began <= at <= ended + self._scene.lease_s + _AFTER_S for began, ended in harms)
 
     def _late_writes(self) -> Iterator[Violation]:
         for row in self._strays:
@@ -163,7 +189,8 @@ class Checker:
                 yield Violation("a thread is busy if and only if runs are open", said)
 
     def _orphaned(self) -> Iterator[Violation]:
-        for kind, rows in self._orphans.items():
+        for kind, found in self._orphans.items():
+            rows = [row for row in found if row["what"] not in self._history.mutilated]
             if rows:
                 yield Violation("nothing is left behind", f"{len(rows)} {kind}: {rows[0]['what']}")
 
@@ -189,6 +216,8 @@ class Checker:
             return None if row["status"] in ("error", "timeout") or stopped else f"{told.error}, but {row['status']}"
         if told.status is not None and told.way != "workflow" and told.status != row["status"]:
             return f"told {told.status}, but {row['status']}"
+        if row["thread_id"] in self._history.mutilated:
+            return None
         if told.runs is not None and row["status"] == "success" and "command" not in row["kwargs"]:
             final = next((t["runs"] or [] for t in self._threads if t["thread_id"] == row["thread_id"]), [])
             if told.way != "join" and told.run_id not in told.runs:
@@ -203,11 +232,11 @@ class Checker:
         by_thread = defaultdict(list)
         for row in self._runs.values():
             by_thread[row["thread_id"]].append(row)
-        asked = {(e["run_id"]) for e in self._yard.executions() if (e["what"], e["node"]) == ("end", "ask")}
+        asked = {(e["run_id"]) for e in self._scene.executions() if (e["what"], e["node"]) == ("end", "ask")}
         live = await self._live([row["thread_id"] for row in self._threads if row["graph_id"]])
         for thread in self._threads:
             rows = by_thread[thread["thread_id"]]
-            if any(row["temporary"] for row in rows):
+            if any(row["temporary"] for row in rows) or thread["thread_id"] in self._history.mutilated:
                 continue
             summed = thread["runs"] or []
             done = [row for row in rows if row["status"] == "success"]
@@ -231,14 +260,14 @@ class Checker:
         return found
 
     async def _live(self, thread_ids: list[str]) -> dict[str, dict[str, Any]]:
-        async with httpx.AsyncClient(base_url=self._yard.servers[0].address, timeout=30, trust_env=False) as http:
+        async with httpx.AsyncClient(base_url=self._scene.servers[0].address, timeout=30, trust_env=False) as http:
             return {thread_id: (await http.get(f"/threads/{thread_id}/state")).json() for thread_id in thread_ids}
 
 
-async def quiet(yard: Yard, wait_s: float = 60.0) -> bool:
+async def quiet(scene: Scene, wait_s: float = 60.0) -> bool:
     """Wait until nothing is open any more; False when it does not come to that."""
     deadline = time.monotonic() + wait_s
-    with yard.connect() as connection:
+    with scene.connect() as connection:
         while time.monotonic() < deadline:
             row = connection.execute(_OPEN).fetchone()
             if row is not None and row[0] == 0:

@@ -44,13 +44,15 @@ class Removal:
 class History:
     """All of it. `cancelled` are the cancellations that were accepted, with their action.
 
-    `surprises` are answers that there must not be.
+    `surprises` are answers that there must not be. `mutilated` are threads of which somebody asked to delete a run that
+    may have ended: what stood on its checkpoints stands on nothing.
     """
 
     accepted: dict[str, Accepted] = field(default_factory=dict)
     told: list[Told] = field(default_factory=list)
     removals: list[Removal] = field(default_factory=list)
     cancelled: dict[str, str] = field(default_factory=dict)
+    mutilated: set[str] = field(default_factory=set)
     stuck: list[str] = field(default_factory=list)
     surprises: list[str] = field(default_factory=list)
     answers: Counter[str] = field(default_factory=Counter)

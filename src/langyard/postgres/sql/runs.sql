@@ -303,8 +303,9 @@ with gone as (
     insert into checkpoint_writes (thread_id, checkpoint_ns, checkpoint_id, task_id, task_path, idx, channel, type, blob)
     select gone.thread_id::text, b.checkpoint_ns, b.checkpoint_id, b.task_id, b.task_path, b.idx, b.channel, b.type, b.blob
     from gone join langyard.run_bases b using (run_id)
-    where b.channel is not null and not exists (select from dropped d
-        where (d.checkpoint_ns, d.checkpoint_id) = (b.checkpoint_ns, b.checkpoint_id))
+    where b.channel is not null and exists (select from checkpoints c
+        where (c.thread_id, c.checkpoint_ns, c.checkpoint_id) = (gone.thread_id::text, b.checkpoint_ns, b.checkpoint_id)
+            and c.metadata ->> 'run_id' is distinct from gone.run_id::text)
     on conflict (thread_id, checkpoint_ns, checkpoint_id, task_id, idx)
         do update set channel = excluded.channel, type = excluded.type, blob = excluded.blob
 ), made as (
