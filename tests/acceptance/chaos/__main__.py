@@ -24,6 +24,7 @@ def main() -> int:
         "--lease", type=float, default=2.0, help="the lease, in seconds (default: 2; Langyard's own: 4)"
     )
     parser.add_argument("--faults", default="", help="only these, with commas between: kill,freeze,drain,...")
+    parser.add_argument("--redis", choices=("yes", "no"), default=None, help="default: with every even seed")
     asked = parser.parse_args()
     seed = asked.seed if asked.seed is not None else random.SystemRandom().randrange(1_000_000)
     print(f"seed {seed}", flush=True)
@@ -37,6 +38,7 @@ def main() -> int:
             round_s=asked.round_seconds,
             faults=[kind for kind in asked.faults.split(",") if kind],
             lease_s=asked.lease,
+            with_redis=asked.redis == "yes" if asked.redis else seed % 2 == 0,
             say=lambda text: print(text, flush=True),
         )
     )

@@ -1,4 +1,4 @@
-"""What can go wrong, done on purpose: to processes, to their way to the database, to the database. Seeded."""
+"""What can go wrong, done on purpose: to processes, to their way to the database, to the database, to Redis. Seeded."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 
 from tests.acceptance.chaos.yard import Server, Yard
+from tests.redis_server import RedisServer
 
 
 class Faults:
@@ -28,6 +29,13 @@ class Faults:
             "silence": (self._silence, 2),
             "postgres": (self._postgres, 1),
         }
+        if yard.redis is not None:
+            ways |= {
+                "redis stop": (self._redis_stop, 2),
+                "redis freeze": (self._redis_freeze, 2),
+                "redis flush": (self._redis_flush, 1),
+                "redis cut": (self._redis_cut, 1),
+            }
         self._ways = {kind: way for kind, way in ways.items() if not kinds or kind in kinds}
         self.injected: Counter[str] = Counter()
         self.kills: list[tuple[float, int]] = []
@@ -92,3 +100,25 @@ class Faults:
 
     async def _postgres(self, _: Server) -> None:
         await self._yard.restart_postgres()
+
+    async def _redis_stop(self, _: Server) -> None:
+        redis = self._redis
+        await asyncio.to_thread(redis.stop)
+        await asyncio.sleep(self._random.uniform(0.5, 3))
+        await asyncio.to_thread(redis.start)
+
+    async def _redis_freeze(self, _: Server) -> None:
+        self._redis.freeze()
+        await asyncio.sleep(self._random.uniform(1, 4))
+        self._redis.thaw()
+
+    async def _redis_flush(self, _: Server) -> None:
+        await asyncio.to_thread(self._redis.flush)
+
+    async def _redis_cut(self, _: Server) -> None:
+        await asyncio.to_thread(self._redis.cut)
+
+    @property
+    def _redis(self) -> RedisServer:
+        assert self._yard.redis is not None
+        return self._yard.redis

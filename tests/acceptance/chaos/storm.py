@@ -21,6 +21,7 @@ class Report:
     """What was done and what came of it."""
 
     seed: int
+    with_redis: bool = False
     rounds: int = 0
     seconds: float = 0.0
     runs: int = 0
@@ -32,7 +33,8 @@ class Report:
 
     def __str__(self) -> str:
         lines = [
-            f"seed {self.seed}: {self.rounds} rounds in {self.seconds:.0f} s",
+            f"seed {self.seed}, {'with Redis' if self.with_redis else 'PostgreSQL alone'}: {self.rounds} rounds "
+            f"in {self.seconds:.0f} s",
             f"{self.runs} runs accepted, {self.executions} node executions begun",
             f"faults injected: {sum(self.injected.values())} ({_counts(self.injected)})",
             f"answers: {_counts(self.answers)}",
@@ -54,11 +56,12 @@ async def storm(
     round_s: float = 20.0,
     faults: Sequence[str] = (),
     lease_s: float = 2.0,
+    with_redis: bool = False,
     say: Callable[[str], None] = lambda text: None,
 ) -> Report:
     """Rounds until so many are done or the time is up, or until a promise is broken: then `folder` tells more."""
-    report, began = Report(seed), time.monotonic()
-    async with Yard(folder, lease_s=lease_s) as yard:
+    report, began = Report(seed, with_redis), time.monotonic()
+    async with Yard(folder, lease_s=lease_s, with_redis=with_redis) as yard:
         history, harm = History(), Faults(yard, seed, faults)
         while not report.violations and (rounds is None or report.rounds < rounds):
             if minutes is not None and report.rounds and time.monotonic() - began > minutes * 60 - round_s:

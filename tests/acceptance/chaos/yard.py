@@ -1,4 +1,4 @@
-"""The place under fire: one PostgreSQL of its own, servers as child processes, each behind a wire of its own."""
+"""The place under fire: one PostgreSQL and perhaps a Redis of its own, servers as processes behind a wire each."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ from langyard.postgres.migrations import migrate
 from tests.acceptance.chaos.graphs import GRAPHS, SOURCE
 from tests.acceptance.chaos.wire import Wire
 from tests.acceptance.serving import LANGYARD, environ, project
+from tests.redis_server import RedisServer
 
 ROOT = Path(__file__).parents[3]
 
@@ -124,8 +125,11 @@ class Yard:
         gateways: int = 1,
         defect: str | None = None,
         lease_s: float = 2.0,
+        with_redis: bool = False,
         **settings: str,
     ) -> None:
+        self.redis: RedisServer | None = None
+        self._with_redis = with_redis
         self.lease_s = lease_s
         self.folder, self.ledger, self.defect, self.environ = folder, folder / "ledger", defect, settings
         self.down: list[tuple[float, float]] = []
@@ -139,6 +143,9 @@ class Yard:
         await migrate(self.url)
         with self.connect() as connection:
             connection.execute((Path(__file__).parent / "audit.sql").read_bytes())
+        if self._with_redis:
+            self.redis = await asyncio.to_thread(RedisServer, folder)
+            self.environ["REDIS_URL"] = self.redis.url
         workers, gateways = self._counts
         self.servers = [Server(f"worker-{n}", self, []) for n in range(workers)]
         self.servers += [Server(f"gateway-{n}", self, ["--no-worker"]) for n in range(gateways)]
@@ -155,6 +162,8 @@ class Yard:
         await asyncio.gather(*(server.end(signal.SIGKILL) for server in self.servers))
         for server in self.servers:
             await server.wire.close()
+        if self.redis is not None:
+            self.redis.close()
         await asyncio.to_thread(self._postgres.close)
 
     def connect(self) -> psycopg.Connection[Any]:
