@@ -90,13 +90,14 @@ class Violation:
 
 @dataclass(frozen=True, slots=True)
 class Holding:
-    """A worker process had a run from `since` to `until`."""
+    """A worker process had a run from `since` to `until`, when it was perhaps `deleted` under it."""
 
     run_id: str
     thread_id: str
     pid: int | None
     since: float
     until: float
+    deleted: bool = False
 
 
 class Checker:
@@ -161,10 +162,12 @@ class Checker:
             by_run[holding.run_id].append(holding)
         for entry in self._scene.executions():
             pid, at = entry["pid"], entry["at"]
+            # One whose thread somebody deletes a moment after its claim hears of it at its next write.
             held = any(
-                holding.pid == pid and holding.since - _CLOCK_S <= at <= holding.until + _CLOCK_S
+                holding.pid == pid and holding.since - _CLOCK_S <= at
+                and (at <= holding.until + _CLOCK_S or holding.deleted)
                 for holding in by_run[entry["run_id"]]
-            )
+            )  # fmt: skip
             if not held and not self._excused(pid, at):
                 said = f"{entry['what']} of {entry['node']} of {entry['run_id']} by process {pid}"
                 yield Violation("who computes has the lease", said)
@@ -292,7 +295,8 @@ def _holdings(owned: Rows) -> Iterator[Holding]:
     for row in owned:
         before = last.get(row["run_id"])
         if before is not None and before["status"] == "running":
-            yield Holding(row["run_id"], row["thread_id"], before["pid"], before["at"], row["at"])
+            deleted = row["status"] == "deleted"
+            yield Holding(row["run_id"], row["thread_id"], before["pid"], before["at"], row["at"], deleted)
         last[row["run_id"]] = row
     for row in last.values():
         if row["status"] == "running":

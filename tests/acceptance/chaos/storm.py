@@ -33,8 +33,10 @@ class Report:
 
     def __str__(self) -> str:
         lines = [
-            f"seed {self.seed}, {'with Redis' if self.with_redis else 'PostgreSQL alone'}: {self.rounds} rounds "
-            f"in {self.seconds:.0f} s",
+            (
+                f"seed {self.seed}, {'with Redis' if self.with_redis else 'PostgreSQL alone'}: {self.rounds} rounds "
+                f"in {self.seconds:.0f} s"
+            ),
             f"{self.runs} runs accepted, {self.executions} node executions begun",
             f"faults injected: {sum(self.injected.values())} ({_counts(self.injected)})",
             f"answers: {_counts(self.answers)}",
