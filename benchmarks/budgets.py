@@ -73,6 +73,7 @@ BUDGETS: list[tuple[str, str, float, str, Callable[[Results], float]]] = [
     ("end of the last node to the answer at 1", "≤", 5, "ms", _own("way back ms", "echo", 1)),
     (f"{MANY:,} runs that sleep 1 s", "≤", 3, "s", _extra("sleepers")),
     ("memory per idle stream", "≤", 100, "KiB", _extra("idle-streams", KIB)),
+    ("memory per idle protocol stream", "≤", 100, "KiB", _extra("idle-protocol", KIB)),
     ("runs/s of echo at 16, two processes ÷ one", "≥", 1.8, "×",
      _versus("langyard", "runs/s", "echo", side="langyard-2")),
 ]  # fmt: skip

@@ -69,6 +69,7 @@ async def _sleepers(side: Side) -> float:
 EXTRAS: dict[str, Callable[[Side], Awaitable[float]]] = {
     "sleepers": _sleepers,
     "idle-streams": lambda side: side.idle_stream_bytes(MANY),
+    "idle-protocol": lambda side: side.idle_stream_bytes(MANY, protocol=True),
 }
 
 

@@ -16,6 +16,7 @@ from benchmarks.measure import MANY, Results
 EXTRAS = {
     "sleepers": (f"{MANY:,} runs that sleep 1 s, at once", "seconds", 1),
     "idle-streams": (f"{MANY:,} idle streams", "KiB a stream", KIB),
+    "idle-protocol": (f"{MANY:,} idle streams of the event protocol", "KiB a stream", KIB),
 }
 
 

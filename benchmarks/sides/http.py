@@ -106,23 +106,25 @@ class HttpSide(Side):
 
         return run
 
-    async def idle_stream_bytes(self, count: int) -> float:
+    async def idle_stream_bytes(self, count: int, protocol: bool = False) -> float:
         connection = self._connection()
         threads = [await self.thread(connection) for _ in range(count + _WARM_STREAMS)]
         connection.close()
         async with contextlib.AsyncExitStack() as opened:
             for thread in threads[:_WARM_STREAMS]:
-                opened.callback((await self._watch(thread)).close)
+                opened.callback((await self._watch(thread, protocol)).close)
             await asyncio.sleep(1)
             before = self.rss_bytes()
             for thread in threads[_WARM_STREAMS:]:
-                opened.callback((await self._watch(thread)).close)
+                opened.callback((await self._watch(thread, protocol)).close)
             await asyncio.sleep(1)
             return (self.rss_bytes() - before) / count
 
-    async def _watch(self, thread: str) -> asyncio.StreamWriter:
+    async def _watch(self, thread: str, protocol: bool) -> asyncio.StreamWriter:
         """An open stream on which nothing happens, its head read: the thread's, else that of a run that sleeps."""
-        if self.watches_threads:
+        if protocol:
+            request = post(f"/threads/{thread}/stream/events", {"channels": ["values", "messages", "lifecycle"]})
+        elif self.watches_threads:
             request = request_bytes("GET", f"/threads/{thread}/stream")
         else:
             request = self.request("sleep", {"seconds": IDLE_SECONDS}, thread, streamed=True)

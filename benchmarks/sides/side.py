@@ -42,8 +42,9 @@ class Side(ABC):
     async def load(self, scenario: str, concurrency: int, seconds: float = math.inf, runs: int = MOST_RUNS) -> Sample:
         """So many users at once run the scenario, each for `seconds` or `runs` times."""
 
-    async def idle_stream_bytes(self, count: int) -> float:
-        """What each of `count` open streams on which nothing happens adds to the server's memory."""
+    async def idle_stream_bytes(self, count: int, protocol: bool = False) -> float:
+        """What each of `count` open streams on which nothing happens adds to the server's memory; with `protocol` they
+        are of the event protocol."""
         raise Unavailable("it has no streams over HTTP")
 
     def stop(self) -> None:
