@@ -166,6 +166,7 @@ class Assistants:
         row = await rows.activate(self._database, assistant_id, version)
         self._forget(assistant_id)
         if row is None:
+            await self._check_there(assistant_id)
             raise NotFound(f"Version {version} not found for assistant {assistant_id}", code="version_not_found")
         return _assistant(row)
 
@@ -181,7 +182,7 @@ class Assistants:
         """Its versions, newest first. Raises `NotFound` when there is no such assistant."""
         found = await rows.versions(self._database, assistant_id, metadata, limit, offset)
         if not found:
-            await self.get(assistant_id, user_id)
+            await self._check_there(assistant_id)
         return list(found)
 
     async def search(self, wanted: Search, user_id: str | None = None) -> list[Assistant]:
@@ -221,6 +222,10 @@ class Assistants:
         """Notifications may have been missed: believe nothing."""
         self._changes += 1
         self._system.clear()
+
+    async def _check_there(self, assistant_id: UUID) -> None:
+        if await rows.find(self._database, assistant_id) is None:
+            raise NotFound(f"Assistant {assistant_id} not found", code="assistant_not_found")
 
     async def _sync(self) -> None:
         if not self._synced.issuperset(self._graphs.names()):
@@ -263,7 +268,8 @@ def _mirrored(
         )
     if context is not None:
         context = own_configurable(context)
-        return {"config": {**(config or old_config), "configurable": context}, "context": context}
+        kept = {name: value for name, value in (config or old_config).items() if name != "configurable"}
+        return {"config": {**kept, **({"configurable": context} if context else {})}, "context": context}
     if config.get("configurable"):
         return {"config": config, "context": config["configurable"]}
     return {"config": config or old_config, "context": old_context}

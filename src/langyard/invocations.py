@@ -174,6 +174,8 @@ class Invocations:
         """A run's row. Raises `NotFound`."""
         row = await rows.find(self._database, run_id, thread_id)
         if row is None:
+            if thread_id is not None and not await self.has_thread(thread_id):
+                raise NotFound(f"Thread with ID {thread_id} not found", code="thread_not_found")
             raise NotFound("Not Found", code="run_not_found")
         return row
 

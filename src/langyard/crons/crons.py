@@ -127,7 +127,8 @@ class Crons:
         end_time: dt.datetime | None = None,
         user_id: str | None = None,
     ) -> Cron:
-        """The cron with these fields, each replaced as a whole; `end_time` counts if `changes` names it.
+        """The cron with these fields, each replaced as a whole but for metadata, which is merged; `end_time` counts if
+        `changes` names it.
 
         Raises as `create` does, and `NotFound` (`cron_not_found`).
         """
@@ -139,7 +140,7 @@ class Crons:
             if "end_time" in changes:
                 new["end_time"] = end_time
             if changes.get("metadata") is not None:
-                new["metadata"] = own_metadata(changes["metadata"])
+                new["metadata"] = {**row["metadata"], **own_metadata(changes["metadata"])}
             if changes.get("on_run_completed") is not None and row["thread_id"] is None:
                 new["on_run_completed"] = changes["on_run_completed"]
             new["payload"] = _payload({**row["payload"], **changes}, cron_id)

@@ -10,10 +10,15 @@ from cronsim import CronSim, CronSimError
 from langyard.model.errors import Invalid
 
 _LONGEST = 200
+_NAMED = {
+    "@yearly": "0 0 1 1 *", "@annually": "0 0 1 1 *", "@monthly": "0 0 1 * *", "@weekly": "0 0 * * 0",
+    "@daily": "0 0 * * *", "@midnight": "0 0 * * *", "@hourly": "0 * * * *",
+}  # fmt: skip
 
 
 class Schedule:
-    """When a cron fires: five fields as Debian's cron reads them, or six, the last of them seconds.
+    """When a cron fires: five fields as Debian's cron reads them, or six, the last of them seconds,
+    or one of its names such as `@daily`.
 
     Times of day are those of the timezone. Where daylight saving skips an hour, what falls into it fires at its end;
     where an hour comes twice, it fires once: both only when hour and minute are named, for what fires every so often
@@ -22,7 +27,7 @@ class Schedule:
 
     def __init__(self, text: str, timezone: str | None = None) -> None:
         self._zone = _zone(timezone)
-        fields = text.split()
+        fields = _NAMED.get(text.strip().lower(), text).split()
         # Seconds come last here, and first there.
         self._text = " ".join(fields[5:] + fields[:5])
         if len(text) > _LONGEST:
@@ -72,6 +77,6 @@ def _zone(timezone: str | None) -> dt.tzinfo:
 def _no_schedule(text: str) -> Invalid:
     return Invalid(
         f"Invalid cron schedule: '{text}'. Reason: Invalid cron schedule. Ensure the schedule uses the standard cron "
-        "format (minute hour day-of-month month day-of-week, and perhaps seconds last).",
+        "format (minute hour day_of_month month day_of_week). Example: '*/5 * * * *' for every 5 minutes.",
         code="invalid_schedule",
     )

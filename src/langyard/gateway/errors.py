@@ -146,7 +146,10 @@ async def on_http(request: Request, found: Exception) -> Response:
         404: f"There is nothing at {path}; /docs lists what there is.",
         405: f"{path} does not take {method}.",
     }.get(found.status_code, str(found.detail))
-    return error(found.status_code, code, detail, headers=found.headers)
+    headers = dict(found.headers or {})
+    if "GET" in headers.get("Allow", "").split(", "):
+        headers["Allow"] += ", HEAD"  # what may be read may be asked for without its body
+    return error(found.status_code, code, detail, headers=headers)
 
 
 def complaint(kind: str, message: str) -> str:

@@ -94,11 +94,12 @@ async def update_state(
 def plain_state(snapshot: StateSnapshot) -> Json:
     """A state in the contract's form."""
     place, parent = _place(snapshot.config), _place(snapshot.parent_config)
+    notes = snapshot.metadata and place and {**snapshot.metadata, "thread_id": place["thread_id"]}
     return {
         "values": snapshot.values,
         "next": list(snapshot.next),
         "tasks": [_plain_task(task) for task in snapshot.tasks],
-        "metadata": snapshot.metadata,
+        "metadata": notes or snapshot.metadata,
         "created_at": snapshot.created_at,
         "checkpoint": place,
         "parent_checkpoint": parent,

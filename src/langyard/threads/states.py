@@ -91,7 +91,9 @@ class States:
             if not update.row["metadata"].get("graph_id"):
                 raise BadRequest(
                     f"Thread '{thread_id}' has no assigned graph ID. This usually occurs when no runs have been made "
-                    "on this particular thread. Set one with the metadata key graph_id, or make a run first.",
+                    "on this particular thread. This operation requires a graph ID. Please ensure a run has been made "
+                    "for the thread or manually update the thread metadata (by setting the 'graph_id' field) before "
+                    "running this operation.",
                     code="thread_without_graph",
                 )
             graph, config = await self._config(thread_id, update.row["metadata"], update.row["config"], place)

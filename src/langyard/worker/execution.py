@@ -306,6 +306,7 @@ class Execution:
         }
         self.outlet.publish("metadata", serde.dumps({"run_id": str(claimed.run_id), "attempt": claimed.attempt}))
         graph = means.graphs.get(claimed.graph_id)
+        self._output = graph.output if claimed.assistant_id is not None else None
         async with graph.open(
             config,
             access="threads.create_run",
@@ -345,7 +346,7 @@ class Execution:
                 if self.outlet.wanted:
                     self.outlet.publish(name, serde.dumps(data))
         elif self.outlet.wanted:
-            self.outlet.publish(*events.encode(mode, namespace, chunk))
+            self.outlet.publish(*events.encode(mode, namespace, chunk, self._output))
 
     async def _settle(
         self, pregel: Pregel[Any, Any, Any, Any], config: RunnableConfig, saver: Checkpointer | None
@@ -375,14 +376,16 @@ class Execution:
         """Commit the end, then announce it. None when the run had been told to stop before: `lease.asked` says how."""
         claimed = self.claimed
         values = serde.dumps(self._last) if self._seen_state else None
-        waiting = events.thread_interrupts(self._scope.interrupts) if thread_status == "interrupted" else {}
+        waiting = events.thread_interrupts(self._scope.interrupts) if thread_status != "idle" else {}
+        # A run that failed before it got anywhere leaves the thread's questions as they were.
+        as_before = thread_status == "error" and not waiting and not self._scope.written
         end = Finish(
             status=status,
             thread_status=thread_status,
             error=serde.dumps(error) if error else None,
             thread_error=serde.dumps(shown_error(error)) if error else None,
             values=values,
-            interrupts=serde.dumps(waiting),
+            interrupts=None if as_before else serde.dumps(waiting),
             config=left_config(claimed),
             temporary=bool(claimed.kwargs.get("temporary")),
         )

@@ -41,7 +41,8 @@ def config_of(claimed: ClaimedRun, recursion_limit: int | None) -> RunnableConfi
     }
     checkpoint = {key: value for key, value in (kwargs.get("checkpoint") or {}).items() if value is not None}
     client = {k: v for k, v in (given.get("configurable") or {}).items() if not k.startswith(_RESERVED)}
-    metadata = {**(given.get("metadata") or {}), **claimed.metadata, **ids, "run_attempt": claimed.attempt}
+    told = {name: value for name, value in ids.items() if name != "user_id"}
+    metadata = {**(given.get("metadata") or {}), **claimed.metadata, **told, "run_attempt": claimed.attempt}
     server = {**_NOBODY, **(kwargs.get("server") or {}), "langgraph_auth_user": user_of(claimed)}
     config: RunnableConfig = {
         "configurable": {**client, **server, **checkpoint, **ids},

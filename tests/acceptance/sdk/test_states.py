@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
 from langgraph_sdk.errors import BadRequestError, ConflictError, NotFoundError, UnprocessableEntityError
 
+from langyard.model.ids import uuid7
 from langyard.postgres.updating import updating
 from tests.acceptance.sdk.agents import Agents
 from tests.acceptance.sdk.test_assistants import detail
@@ -76,13 +76,14 @@ async def test_i18_a_history_is_one_unless_told_and_takes_three_forms_of_before(
     every = await agents.sdk.threads.get_history(wanted, limit=100)
     assert [state["metadata"]["step"] for state in every] == [2, 1, 0, -1]
     assert every[0]["parent_checkpoint"] == every[1]["checkpoint"]
-    assert (await http.get(path)).json() == every
+    assert (await http.get(path)).json() == every[:1]
+    assert (await http.get(f"{path}?limit=100")).json() == every
     place = every[1]["checkpoint"]["checkpoint_id"]
     for before in (place, {"checkpoint_id": place}, {"configurable": {"checkpoint_id": place}}):
         assert (await http.post(path, json={"limit": 9, "before": before})).json() == every[2:]
     assert (await http.get(path, params={"before": place, "limit": 1})).json() == every[2:3]
     assert await agents.sdk.threads.get_history(wanted, metadata={"step": 0}) == every[2:3]
-    assert (await http.get(path, params={"limit": "abc"})).status_code == 400
+    assert (await http.get(path, params={"limit": "abc"})).status_code == 422
     assert (await http.post(path, json={"limit": 0})).status_code == 422
     assert (await http.post(path, json={"before": {"nothing": 1}})).status_code == 422
     for state in every:
@@ -207,17 +208,20 @@ async def test_a_thread_is_imported_whole_or_not_at_all(agents: Agents):
     assert made["status"] == "interrupted"
     assert [state["next"] for state in await threads.get_history(made["thread_id"])] == [["b"], ["a"]]
 
-    for graph_id, last in (("branching", "nonode"), (None, "a")):
-        body: dict[str, Any] = {"supersteps": [*steps, {"updates": [{"values": {"x": 2}, "as_node": last}]}]}
-        if graph_id:
-            body["metadata"] = {"graph_id": graph_id}
-        answer = await agents.served.http.post("/threads", json=body)
-        assert answer.status_code == 201
-        told = answer.json()["detail"]
-        assert " was created, but there were problems updating the state: " in told
-        wanted = told.split()[1]
-        assert (await threads.get(wanted))["values"] is None
-        assert await threads.get_history(wanted) == []
+    nowhere = [*steps, {"updates": [{"values": {"x": 2}, "as_node": "nonode"}]}]
+    wanted = str(uuid7())
+    with pytest.raises(BadRequestError, match="Node nonode does not exist"):
+        await threads.create(thread_id=wanted, graph_id="branching", supersteps=nowhere)
+    with pytest.raises(NotFoundError):
+        await threads.get(wanted)
+
+    answer = await agents.served.http.post("/threads", json={"supersteps": steps})
+    assert answer.status_code == 201
+    told = answer.json()["detail"]
+    assert " was created, but there were problems updating the state: " in told
+    wanted = told.split()[1]
+    assert (await threads.get(wanted))["values"] is None
+    assert await threads.get_history(wanted) == []
 
 
 async def test_a_run_that_starts_amid_an_update_builds_on_it(agents: Agents):

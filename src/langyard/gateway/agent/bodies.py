@@ -205,7 +205,7 @@ class StateAtBody(BaseModel):
 class UpdateStateBody(BaseModel):
     """Change a thread's state as if a node had done it."""
 
-    values: Any = None
+    values: Json | list[Any] | None = None
     as_node: str | None = None
     checkpoint: CheckpointPlace | None = None
     checkpoint_id: str | None = None

@@ -251,6 +251,8 @@ async def _filters(parts: Parts, body: CountCronsBody) -> dict[str, Any]:
 def _checked(body: PatchCronBody) -> Mapping[str, Any]:
     """What was said and is known here; what is to be a run's is held to the rules of runs. Raises `Invalid`."""
     given = body.model_dump(exclude_unset=True)
+    # Null clears the end and is an input like any other; of the rest it says nothing.
+    given = {name: value for name, value in given.items() if value is not None or name in ("end_time", "input")}
     asked = invocation(as_model({"assistant_id": "any", **given}, RunBody))
     if body.checkpoint_during is not None:
         given["durability"] = asked.durability

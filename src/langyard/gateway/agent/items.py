@@ -120,11 +120,11 @@ def routes(parts: Parts, limits: Limits) -> APIRouter:
     )
     async def get_item(request: Request) -> Response:
         """An item; `null` when there is none."""
-        key, namespace = request.query_params.get("key"), request.query_params.get("namespace")
+        key, namespace = request.query_params.get("key"), request.query_params.get("namespace", "")
         if not key:
             return answer_json({"error": "Key is required"}, 400)
         refresh = flag(request, "refresh_ttl") if "refresh_ttl" in request.query_params else None
-        place = _place(namespace.split(".") if namespace else [])
+        place = _place(namespace.split("."))
         value = await access_of(request).store("get", **place, key=key, refresh_ttl=refresh)
         found = parts.items.find(value["namespace"], value["key"], refresh=refresh)
         return await _answer(found, answer_json)

@@ -20,8 +20,10 @@ _CONDITIONS: Mapping[str, LiteralString] = {
     "name": "position(lower(%(name)s) in lower(a.name)) > 0",
 }
 _SORTS = ("assistant_id", "graph_id", "name", "created_at", "updated_at")
+_SORTED_BY = {"name": "lower(a.name)"}
 _ORDERS: Mapping[tuple[str, str], str] = {
-    (column, order): f"a.{column} {order}" + ("" if column == "assistant_id" else f", a.assistant_id {order}")
+    (column, order): f"{_SORTED_BY.get(column, f'a.{column}')} {order}"
+    + ("" if column == "assistant_id" else f", a.assistant_id {order}")
     for column in _SORTS
     for order in ("asc", "desc")
 }

@@ -72,7 +72,7 @@ with locked as (
     from ended
     where r.run_id = ended.run_id and r.status = 'running' and r.run_id not in (select run_id from gone)
     returning r.run_id, r.thread_id, r.watched, ended.thread_error, ended.thread_status, ended.state, ended.interrupts,
-        ended.config
+        ended.config, r.graph_id, r.assistant_id
 ), freed as (
     update langyard.threads t set
         open_runs = t.open_runs - 1,
@@ -81,6 +81,9 @@ with locked as (
         "values" = coalesce(f.state::jsonb, t."values"),
         interrupts = coalesce(f.interrupts::jsonb, t.interrupts),
         config = coalesce(f.config::jsonb, t.config),
+        -- Another graph's run may have made it busy: its state is the last run's, and so is the graph to read it with.
+        metadata = case when t.metadata ->> 'graph_id' <> f.graph_id then t.metadata || jsonb_strip_nulls(
+            jsonb_build_object('graph_id', f.graph_id, 'assistant_id', f.assistant_id)) else t.metadata end,
         error = f.thread_error::jsonb,
         updated_at = now(), state_updated_at = now()
     from finished f where t.thread_id = f.thread_id

@@ -84,7 +84,8 @@ class Making:
         async def ending() -> bytes:
             return outcome_json(await made.reader.wait_end(), output)
 
-        headers = self.headers(made, thread_id, "join")
+        # Those who wait are told the run's own thread, also when it goes with the run.
+        headers = self.headers(made, str(made.run.thread_id), "join")
         return Waited(ending, headers, self.heartbeat_s, on_gone=self.on_gone(body, made), reader=made.reader)
 
     async def start(

@@ -63,7 +63,7 @@ class Reading:
         found = await self.parts.invocations.search(
             wanted,
             status=request.query_params.get("status") or None,
-            limit=whole(request, "limit", 10, least=1),
+            limit=whole(request, "limit", 10),
             offset=whole(request, "offset", 0, most=2**31),
         )
         return answer_with([chosen(run_json(row), select) for row in found])
@@ -98,24 +98,25 @@ class Reading:
     async def stream(self, request: Request, run_id: str, thread_id: str | None) -> Response:
         """A run's events, from now on or from an earlier one on."""
         place, wanted = self.place(run_id, thread_id)
+        path = path_of(self.prefix, place, wanted)
+        headers = {"Content-Location": path, "Location": f"{path}/stream"}
         after, known = _after(request)
         if not known:
-            return ErrorStream(silent=True)
+            return ErrorStream(headers, silent=True)
         try:
             await access_of(request).run(wanted, place, "read")
         except NotFound:
-            return ErrorStream()
+            return ErrorStream(headers)
         found = await self.parts.invocations.locate(wanted, place)
         if found is None:
-            return ErrorStream()
+            return ErrorStream(headers)
         try:
             started = await self.parts.runs.join(wanted, after=after)
         except NotFound:
-            return ErrorStream()
-        path = path_of(self.prefix, place, wanted)
+            return ErrorStream(headers)
         return RunStream(
             started.reader,
-            {"Content-Location": path, "Location": f"{path}/stream"},
+            headers,
             self.heartbeat_s,
             ids=found.resumable,
             modes=_modes(request),
@@ -176,8 +177,10 @@ def add(router: APIRouter, parts: Parts, limits: Limits) -> None:
         action = _action(request)
         body = await read(request, CancelBody, limits)
         some = body.thread_id is not None or body.run_ids is not None
-        if some == (body.status is not None) or (some and (body.thread_id is None or not body.run_ids)):
+        if some == (body.status is not None) or (some and (body.thread_id is None or body.run_ids is None)):
             raise Invalid("Give either thread_id with run_ids, or status.")
+        if body.run_ids == []:
+            raise NotFound("No runs found to cancel.", code="run_not_found")
         place = path_id(body.thread_id, "thread") if body.thread_id is not None else None
         run_ids = [path_id(run_id, "run") for run_id in body.run_ids or ()]
         asked = {"thread_id": place, "action": action, "metadata": {"run_ids": run_ids, "status": body.status}}

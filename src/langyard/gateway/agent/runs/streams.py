@@ -88,8 +88,8 @@ class ErrorStream(Lasting):
 
     media_type = "text/event-stream"
 
-    def __init__(self, *, silent: bool = False) -> None:
-        super().__init__(HEADERS, 1.0, None)
+    def __init__(self, headers: Mapping[str, str] | None = None, *, silent: bool = False) -> None:
+        super().__init__({**HEADERS, **(headers or {})}, 1.0, None)
         self._silent = silent
 
     async def write(self, send: Send) -> None:

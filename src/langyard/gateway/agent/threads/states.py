@@ -21,7 +21,7 @@ from langyard.gateway.agent.reading import flag, path_id, read, whole
 from langyard.gateway.openapi import body_of, problems
 from langyard.gateway.parts import Parts
 from langyard.gateway.wire import Limits, answer_json
-from langyard.model.errors import Invalid
+from langyard.model.errors import BadRequest, Invalid
 
 _STATE = {200: {"model": ThreadStateAnswer}, **problems(404, 413, 415, 422, 424, 503)}
 _STATES = {200: {"model": list[ThreadStateAnswer]}, **problems(400, 404, 413, 415, 422, 424, 503)}
@@ -90,7 +90,10 @@ def _add_history(router: APIRouter, parts: Parts, limits: Limits) -> None:
         """States, newest first; `?before=` is a checkpoint's id."""
         wanted = path_id(thread_id, "thread")
         await access_of(request).thread(wanted, "read")
-        limit = whole(request, "limit", 10, least=1)
+        try:
+            limit = whole(request, "limit", 1, least=1)
+        except BadRequest:
+            raise Invalid(f"Invalid limit {request.query_params['limit'][:100]}") from None
         before = request.query_params.get("before")
         return answer_json(await parts.states.history(wanted, limit=limit, before=before))
 

@@ -49,7 +49,11 @@ def _add_making(router: APIRouter, parts: Parts, limits: Limits) -> None:
     @router.post(
         "/threads",
         openapi_extra=body_of(CreateThreadBody),
-        responses={200: {"model": ThreadAnswer}, **problems(409, 413, 415, 422, 503)},
+        responses={
+            200: {"model": ThreadAnswer},
+            201: {"model": dict[str, str]},
+            **problems(400, 409, 413, 415, 422, 503),
+        },
     )
     async def create_thread(request: Request) -> Response:
         """A new thread; with `supersteps` its history is made too, one checkpoint each."""
@@ -57,14 +61,7 @@ def _add_making(router: APIRouter, parts: Parts, limits: Limits) -> None:
         made = await _make(parts, access_of(request), body)
         if not body.supersteps:
             return answer_json(plain(made))
-        steps = [[entry.model_dump() for entry in step.updates] for step in body.supersteps]
-        try:
-            await parts.states.update(made.thread_id, steps)
-        except (BadRequest, Conflict, NotFound) as wrong:
-            # The contract's own: the thread stands, and the answer says what does not.
-            detail = f"Thread {made.thread_id} was created, but there were problems updating the state: {wrong.detail}"
-            return answer_json({"detail": detail, "code": wrong.code}, 201)
-        return answer_json(plain(await parts.threads.get(made.thread_id)))
+        return await _import(parts, made.thread_id, body)
 
     @router.get("/threads/{thread_id}", responses={200: {"model": ThreadAnswer}, **problems(404, 422, 503)})
     async def get_thread(request: Request, thread_id: str) -> Response:
@@ -100,6 +97,22 @@ def _add_making(router: APIRouter, parts: Parts, limits: Limits) -> None:
         if not await _delete(parts, [wanted]):
             raise NotFound(f"Thread with ID {wanted} not found", code="thread_not_found")
         return Response(status_code=204)
+
+
+async def _import(parts: Parts, thread_id: UUID, body: CreateThreadBody) -> Response:
+    """A new thread's history, made of the supersteps of its body. Raises `BadRequest`, and then there is no thread."""
+    steps = [[entry.model_dump() for entry in step.updates] for step in body.supersteps]
+    try:
+        await parts.states.update(thread_id, steps)
+    except (BadRequest, Conflict, NotFound) as wrong:
+        if wrong.code == "invalid_update":
+            if body.if_exists == "raise":
+                await parts.threads.delete([thread_id])  # made here, and known to nobody yet
+            raise
+        # The contract's own: the thread stands, and the answer says what does not.
+        detail = f"Thread {thread_id} was created, but there were problems updating the state: {wrong.detail}"
+        return answer_json({"detail": detail, "code": wrong.code}, 201)
+    return answer_json(plain(await parts.threads.get(thread_id)))
 
 
 def _add_finding(router: APIRouter, parts: Parts, limits: Limits) -> None:
