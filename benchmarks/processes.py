@@ -50,14 +50,16 @@ def rss_bytes(pid: int) -> int:
 
 
 class Server:
-    """`command --port <a free one>` as a child in a group of its own, what it prints kept in a file."""
+    """`command --port <a free one>` as a child in a group of its own, its output in a file. `port` names the option."""
 
-    def __init__(self, command: Sequence[str], log: Path, env: Mapping[str, str], cwd: Path | None = None) -> None:
+    def __init__(
+        self, command: Sequence[str], log: Path, env: Mapping[str, str], cwd: Path | None = None, port: str = "--port"
+    ) -> None:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = int(probe.getsockname()[1])
         self._log = log
-        command = [*command, "--port", str(self.port)]
+        command = [*command, port, str(self.port)]
         with log.open("wb") as out:
             self._process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, env=env, cwd=cwd, start_new_session=True

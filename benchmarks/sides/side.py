@@ -60,7 +60,9 @@ class Side(ABC):
         """Memory of its processes now."""
         return sum(processes.rss_bytes(server.pid) for server in self.servers)
 
-    async def serve(self, command: Sequence[str], env: Mapping[str, str], cwd: Path | None = None) -> None:
+    async def serve(
+        self, command: Sequence[str], env: Mapping[str, str], cwd: Path | None = None, port: str = "--port"
+    ) -> None:
         """Starts a server of the side, on the side's database, with nothing of our environment that would steer it."""
         kept = {name: value for name, value in os.environ.items() if name in ("HOME", "LANG", "PATH", "TMPDIR")}
         # What calls out finds nobody.
@@ -68,6 +70,6 @@ class Side(ABC):
         own = {"DATABASE_URL": self.context.database.url(self.database)} if self.database else {}
         scratch.FOLDER.mkdir(exist_ok=True)
         log = scratch.FOLDER / f"{self.name}.log"
-        server = Server(command, log, {**kept, **proxy, "LANGSMITH_TRACING": "false", **own, **env}, cwd)
+        server = Server(command, log, {**kept, **proxy, "LANGSMITH_TRACING": "false", **own, **env}, cwd, port)
         self.servers.append(server)
         await server.listening()

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import datetime as dt
+import ipaddress
+import re
 import socket
+import ssl
 import uuid
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, asynccontextmanager
@@ -11,6 +16,16 @@ from pathlib import Path
 
 import pytest
 import redis
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_pem_private_key,
+)
+from cryptography.x509.oid import NameOID
 
 from langyard.config.urls import redis_url
 from langyard.model.errors import ConfigurationError
@@ -28,6 +43,31 @@ async def relay(url: str, heard: asyncio.Queue[Part | Ended]) -> AsyncIterator[R
         yield made
     finally:
         await made.close()
+
+
+def made_key() -> bytes:
+    key = ec.generate_private_key(ec.SECP256R1())
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+
+
+def made_certificate(key_pem: bytes) -> bytes:
+    key = load_pem_private_key(key_pem, None)
+    assert isinstance(key, ec.EllipticCurvePrivateKey)
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "redis")])
+    now = dt.datetime.now(dt.UTC)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - dt.timedelta(hours=1))
+        .not_valid_after(now + dt.timedelta(hours=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    return made.public_bytes(Encoding.PEM)
 
 
 async def told(speaks: str, listens: str | None = None) -> None:
@@ -52,6 +92,45 @@ async def test_a_password_in_any_language_and_a_number_of_a_database(tmp_path: P
         await told(f"valkey://default:s%C3%A9same%40%2F%3A1@127.0.0.1:{server.port}")
         with redis.Redis(port=server.port, password="sésame@/:1") as client:
             client.config_set("requirepass", "")
+
+
+async def test_a_user_who_may_do_no_more_than_the_documentation_says(redis_server: RedisServer):
+    page = (Path(__file__).parents[2] / "docs/how-to/scale-out.md").read_text("utf-8")
+    found = re.search(r"`(ACL SETUSER [^`]+)`", page)
+    assert found is not None
+    with redis_server.client() as client:
+        client.execute_command(*found[1].split())
+    await told(f"redis://langyard:password@127.0.0.1:{redis_server.port}")
+
+
+async def test_tls(redis_server: RedisServer, tmp_path: Path, caplog: pytest.LogCaptureFixture):
+    """The server has none, so something in front of it does."""
+    key, certificate = tmp_path / "key.pem", tmp_path / "ca.pem"
+    secret = made_key()
+    key.write_bytes(secret)
+    certificate.write_bytes(made_certificate(secret))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+
+    async def pipe(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError):
+            while data := await source.read(65536):
+                sink.write(data)
+        sink.close()
+
+    async def passing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        inner_reader, inner_writer = await asyncio.open_connection("127.0.0.1", redis_server.port)
+        await asyncio.gather(pipe(reader, inner_writer), pipe(inner_reader, writer))
+
+    async with await asyncio.start_server(passing, "127.0.0.1", 0, ssl=context) as front:
+        port = front.sockets[0].getsockname()[1]
+        await told(f"rediss://127.0.0.1:{port}?ssl_ca_certs={certificate}", redis_server.url)
+        heard: asyncio.Queue[Part | Ended] = asyncio.Queue()
+        async with relay(f"rediss://127.0.0.1:{port}", heard) as distrusting:  # nobody has signed it
+            async with asyncio.timeout(30):
+                while "Redis does not answer" not in caplog.text:  # noqa: ASYNC110
+                    await asyncio.sleep(0.01)
+            assert not distrusting.live
 
 
 async def test_a_socket(tmp_path: Path):
