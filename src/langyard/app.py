@@ -127,7 +127,13 @@ class App:
             url, name="gateway", max_size=settings.database.pool_max_size, transaction_pooler=pooler
         )
         await self.database.open()
-        self.sender = Sender(self.database, self.webhooks, run_json, poll_s=settings.webhooks.poll_seconds)
+        self.sender = Sender(
+            self.database,
+            self.webhooks,
+            run_json,
+            enabled="webhooks" not in self.http.disabled,
+            poll_s=settings.webhooks.poll_seconds,
+        )
         self.sender.start()
         await self._open_runs(url, direct)
         self.assistants = Assistants(self.database, self.graphs)

@@ -114,6 +114,10 @@ async def test_the_graph_knows_its_user(server: Guarded):
     assert seen["configurable"]["langgraph_auth_user_id"] == seen["configurable"]["user_id"] == "ada"
     assert seen["configurable"]["langgraph_auth_permissions"] == ["p:ada"]
     UUID(seen["configurable"]["langgraph_request_id"])
+    run = await ada.runs.create(None, "look", input={}, after_seconds=3600)
+    assert run["kwargs"]["config"]["configurable"]["langgraph_auth_user"] == {
+        "identity": "ada", "permissions": ["p:ada"], "is_authenticated": True, "display_name": "ada",
+    }, "what authenticate put beside them is for the graph alone"  # fmt: skip
     made = (await ada.runs.wait(None, "made", input={}))["seen"]
     assert made == {"made_for": "ada", "access": "threads.create_run"}
 
