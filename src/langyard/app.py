@@ -17,12 +17,14 @@ from langyard.config import (
     Project,
     Settings,
     StoreSection,
+    ThreadTtl,
     WebhookSection,
     auth_section,
     http_section,
     own_section,
     retry_policy,
     store_section,
+    thread_ttl_section,
     webhook_section,
 )
 from langyard.conversations import Conversations
@@ -34,16 +36,17 @@ from langyard.graphs.load import load_part
 from langyard.invocations import Invocations
 from langyard.items import Items
 from langyard.limits import QueueBound
-from langyard.model.errors import ConfigurationError, LangyardError, Unavailable
-from langyard.model.runs import Caps
+from langyard.model.errors import ConfigurationError
+from langyard.model.runs import Caps, Ttl
 from langyard.model.shown import run_json
 from langyard.postgres import embedded
 from langyard.postgres.database import Database
 from langyard.postgres.embedded import EmbeddedServer
-from langyard.postgres.migrations import index_vectors, migrate
+from langyard.postgres.migrations import index_values, index_vectors, migrate
 from langyard.postgres.notifications import Listener
 from langyard.postgres.store import Store, StoreOptions, VectorIndex, open_store
 from langyard.postgres.writer import Writer
+from langyard.retention import Retention, Times
 from langyard.runs import NoSlots, Runs
 from langyard.sessions import Sessions
 from langyard.streams import Heard, LocalBus, RemoteEvents
@@ -75,6 +78,7 @@ class App:
         gate: Gate | None = None,
         http: HttpSection | None = None,
         custom: object = None,
+        thread_ttl: ThreadTtl | None = None,
     ) -> None:
         self.settings = settings
         self.graphs = graphs
@@ -90,6 +94,7 @@ class App:
         self._with_worker = with_worker and settings.worker.slots > 0
         self._store = store or StoreOptions()
         self.webhooks = Webhooks(webhooks)
+        self._ttl = settings.retention.thread_ttl or thread_ttl or ThreadTtl()
         self._embedded: EmbeddedServer | None = None
         self._relay: RedisRelay | None = None
         self._chores: list[asyncio.Task[None]] = []
@@ -122,6 +127,8 @@ class App:
             await migrate(direct)
         if self._store.index is not None:
             await index_vectors(direct, self._store.index.config())
+        if settings.retention.values_index:
+            await index_values(direct)
         pooler = settings.database.pooler == "transaction"
         self.database = Database(
             url, name="gateway", max_size=settings.database.pool_max_size, transaction_pooler=pooler
@@ -138,14 +145,16 @@ class App:
         await self._open_runs(url, direct)
         self.assistants = Assistants(self.database, self.graphs)
         await self.assistants.open()
-        self.invocations = Invocations(self.database, self.runs, self.assistants, self.webhooks)
+        ttl = _default(self._ttl)
+        self.invocations = Invocations(self.database, self.runs, self.assistants, self.webhooks, ttl=ttl)
         self.writer = Writer(self.database)
         self.writer.start()
-        self.threads = Threads(self.database, self.writer)
+        paused = settings.retention.expire_paused_threads
+        self.threads = Threads(self.database, self.writer, ttl=ttl, expire_paused=paused)
         self.states = States(self.database, self.writer, self.threads, self.assistants, self.graphs)
         self.readers = ThreadReaders(self.database, self.runs, self.states.get, limit=settings.streams.buffer_events)
         self.readers.open()
-        self.crons = Crons(self.database, self.assistants, self.webhooks)
+        self.crons = Crons(self.database, self.assistants, self.webhooks, ttl=ttl)
         self.items = Items(
             self.database,
             self._open_store(self.database),
@@ -162,9 +171,8 @@ class App:
         self.conversations = Conversations(
             self.database, self.sessions, self.runs, self.graphs, run_timeout_s=settings.runs.timeout_seconds
         )
-        self._chores.append(asyncio.create_task(self._sweep_sessions(), name="langyard session sweep"))
-        self._chores.append(asyncio.create_task(self._sweep_threads(), name="langyard thread sweep"))
-        self._chores.append(asyncio.create_task(self._sweep_items(), name="langyard store sweep"))
+        self.retention = Retention(self.database, self._times(), self.threads, self.sessions, self.items)
+        self._chores.append(asyncio.create_task(self.retention.watch(), name="langyard retention"))
         self._chores.append(asyncio.create_task(self.crons.watch(), name="langyard crons"))
 
     async def _open_runs(self, url: str, direct: str) -> None:
@@ -210,6 +218,18 @@ class App:
         if self.worker is not None and (told := self.worker.pool()):
             found["worker"] = told
         return found
+
+    def _times(self) -> Times:
+        settings = self.settings
+        return Times(
+            events_s=settings.streams.event_retention_seconds,
+            runs_s=settings.retention.run_seconds,
+            sweep_s=settings.retention.sweep_seconds,
+            sessions_every_s=settings.sessions.sweep_seconds,
+            threads_every_s=self._ttl.sweep_interval_min * 60,
+            items_every_s=self._store.sweep_min * 60,
+            threads_at_once=self._ttl.sweep_limit,
+        )
 
     def _open_store(self, database: Database) -> Store:
         return open_store(database, self._store)
@@ -267,30 +287,6 @@ class App:
         self.runs.on_gap()
         self.readers.on_gap()
 
-    async def _sweep_sessions(self) -> None:
-        while True:
-            await asyncio.sleep(self.settings.sessions.sweep_seconds)
-            try:
-                await self.sessions.sweep()
-            except Unavailable:
-                continue
-
-    async def _sweep_threads(self) -> None:
-        while True:
-            await asyncio.sleep(self.settings.sessions.sweep_seconds)
-            try:
-                await self.threads.sweep()
-            except LangyardError:
-                continue
-
-    async def _sweep_items(self) -> None:
-        while True:
-            await asyncio.sleep(self._store.sweep_min * 60)
-            try:
-                await self.items.sweep()
-            except LangyardError:
-                continue
-
     async def close(self) -> None:
         """Drain the worker, then close what was opened, in reverse."""
         self.draining = True
@@ -341,6 +337,7 @@ def build(settings: Settings, project: Project | None = None, *, with_worker: bo
         gate=_gate(project),
         http=http,
         custom=load_part("http.app", http.app, project.root).value if http.app and project is not None else None,
+        thread_ttl=thread_ttl_section(project),
     )
 
 
@@ -364,6 +361,10 @@ def _store_options(section: StoreSection, project: Project | None) -> StoreOptio
         embed = load_embeddings(section.index.embed, project.root)
         index = VectorIndex(section.index.dims, embed, section.index.fields)
     return StoreOptions(index, section.refresh_on_read, section.default_ttl_min, section.sweep_interval_min)
+
+
+def _default(ttl: ThreadTtl) -> Ttl | None:
+    return None if ttl.default_ttl_min is None else Ttl(ttl.default_ttl_min * 60, ttl.strategy)
 
 
 def _webhook_rules(section: WebhookSection, secret: bytes | None) -> WebhookRules:

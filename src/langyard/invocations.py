@@ -17,7 +17,7 @@ from langyard.model.errors import BadRequest, Conflict, NotFound
 from langyard.model.filters import Filter
 from langyard.model.ids import uuid7
 from langyard.model.reserved import own_config, own_configurable, own_metadata
-from langyard.model.runs import MultitaskStrategy, Run, RunRequest
+from langyard.model.runs import MultitaskStrategy, Run, RunRequest, Ttl
 from langyard.postgres.database import Database, Row
 from langyard.postgres.rows import runs as rows
 from langyard.runs import Runs
@@ -121,10 +121,13 @@ NOBODY = Nobody()
 
 
 class Invocations:
-    """Runs of assistants, on the client's threads or on threads of their own."""
+    """Runs of assistants, on the client's threads or on threads of their own, which are kept for `ttl`."""
 
-    def __init__(self, database: Database, runs: Runs, assistants: Assistants, webhooks: Webhooks) -> None:
+    def __init__(
+        self, database: Database, runs: Runs, assistants: Assistants, webhooks: Webhooks, *, ttl: Ttl | None = None
+    ) -> None:
         self._database = database
+        self._ttl = ttl
         self._runs = runs
         self._assistants = assistants
         self._webhooks = webhooks
@@ -153,7 +156,7 @@ class Invocations:
         await self._webhooks.check(asked.webhook)
         assistant = await self._assistants.resolve(asked.assistant_id)
         request = request_of(asked, assistant, thread_id, behalf.user_id, behalf.told())
-        request = replace(request, revision=revision)
+        request = replace(request, revision=revision, ttl=self._ttl)
         if run_id is not None:
             request = _kept(request, run_id, new_thread=thread_id is None, events=events)
         if behalf.guarded:

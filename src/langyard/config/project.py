@@ -27,7 +27,7 @@ IMAGE_KEYS = frozenset(
     "dockerfile_lines keep_pkg_tools building_tools".split()
 )
 # No room acts on these yet, and who has written one must not believe that it holds. A room that does takes it out.
-IDLE = frozenset(SECTIONS) - {"auth", "http", "langyard", "store", "webhooks"}
+IDLE = frozenset(SECTIONS) - {"auth", "checkpointer", "http", "langyard", "store", "webhooks"}
 KEYS = ("graphs", "dependencies", "env", *SECTIONS, *IMAGE_KEYS, "$schema")
 
 
@@ -213,6 +213,12 @@ class _Reader:
                     self.warnings.append(f"langgraph.json: `{name}` has no effect in this version of Langyard.")
                 if name == "store" and "path" in given:
                     self.warnings.append("langgraph.json: `store.path` has no effect in this version of Langyard.")
+                if name == "checkpointer":
+                    self.warnings.extend(
+                        f"langgraph.json: `checkpointer.{key}` has no effect in this version of Langyard."
+                        for key in given
+                        if key != "ttl" and not (key == "backend" and given[key] == "default")
+                    )
                 yield name, given
             elif given is not None:
                 self.problems.append(f"`{name}` must be an object.")

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from langyard.config import values
+from langyard.config.afterwards import RetentionSettings, WebhookSettings
 from langyard.config.entries import masked, setting
 from langyard.config.execution import DAY, LimitSettings, RunSettings, WorkerSettings
 from langyard.config.values import Kind
@@ -180,26 +181,6 @@ class StreamSettings:
 
 
 @dataclass(frozen=True, slots=True)
-class WebhookSettings:
-    """Telling an address that a run has ended."""
-
-    secret: bytes | None = setting(
-        None,
-        "LANGYARD_WEBHOOK_SECRET",
-        values.signing_secret(),
-        "Signs each webhook as Standard Webhooks says; unset, they are not signed.",
-        secret=True,
-    )
-    poll_seconds: float = setting(
-        5.0,
-        "LANGYARD_WEBHOOK_POLL_SECONDS",
-        values.number(0.05, 3600),
-        "How often webhooks are looked for that another process has left unsent.",
-        unit="seconds",
-    )
-
-
-@dataclass(frozen=True, slots=True)
 class LogSettings:
     """What is written to standard error."""
 
@@ -251,6 +232,7 @@ class Settings:
     limits: LimitSettings = field(default_factory=LimitSettings)
     sessions: SessionSettings = field(default_factory=SessionSettings)
     streams: StreamSettings = field(default_factory=StreamSettings)
+    retention: RetentionSettings = field(default_factory=RetentionSettings)
     webhooks: WebhookSettings = field(default_factory=WebhookSettings)
     log: LogSettings = field(default_factory=LogSettings)
     warnings: tuple[str, ...] = field(default=(), compare=False)

@@ -10,7 +10,7 @@ import asyncio
 import datetime as dt
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from uuid import UUID
 
@@ -20,9 +20,10 @@ from langyard.crons.schedules import Schedule
 from langyard.model.errors import BadRequest, Invalid, LangyardError, NotFound
 from langyard.model.ids import uuid7
 from langyard.model.reserved import own_metadata
+from langyard.model.runs import Ttl
 from langyard.postgres.database import Database, Row
 from langyard.postgres.rows import crons as rows
-from langyard.postgres.rows.crons import Fired
+from langyard.postgres.rows.crons import Fired, Firing
 from langyard.webhooks import Webhooks
 
 log = logging.getLogger(__name__)
@@ -65,12 +66,16 @@ class Search:
 
 
 class Crons:
-    """All crons of the database. `watch` is for one chore of each process that is to fire them."""
+    """All crons of the database. `watch` is for one chore of each process that is to fire them. `ttl` is how long
+    threads are kept that crons make and leave."""
 
-    def __init__(self, database: Database, assistants: Assistants, webhooks: Webhooks | None = None) -> None:
+    def __init__(
+        self, database: Database, assistants: Assistants, webhooks: Webhooks | None = None, *, ttl: Ttl | None = None
+    ) -> None:
         self._database = database
         self._assistants = assistants
         self._webhooks = webhooks or Webhooks()
+        self._ttl = ttl
 
     async def create(
         self,
@@ -187,7 +192,11 @@ class Crons:
 
     async def tick(self, now: dt.datetime | None = None) -> list[Fired]:
         """Fire what is due at `now`, by the database's clock if not given; the slots that were taken here."""
-        return await rows.fire(self._database, firing_of, now=now, limit=_BATCH)
+        return await rows.fire(self._database, self._firing, now=now, limit=_BATCH)
+
+    def _firing(self, row: Row) -> Firing:
+        found = firing_of(row)
+        return found if found.request is None else replace(found, request=replace(found.request, ttl=self._ttl))
 
     async def assistant(self, wanted: str) -> Assistant:
         """The assistant that a cron is to be made of. Raises `NotFound` (`assistant_not_found`)."""

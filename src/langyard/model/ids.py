@@ -13,3 +13,8 @@ def uuid7() -> UUID:
     value = value & ~(0xF << 76) | 0x7 << 76
     value = value & ~(0x3 << 62) | 0x2 << 62
     return UUID(int=value)
+
+
+def first_uuid7(timestamp: float) -> UUID:
+    """The least there can be of a moment, in seconds of Unix time: what sorts before it was made before."""
+    return UUID(int=max(0, int(timestamp * 1000)) << 80)

@@ -18,6 +18,18 @@ PRIORITIES = range(-5, 6)
 ENDED: frozenset[str] = frozenset({"success", "error", "timeout", "interrupted"})
 
 
+TtlStrategy = Literal["delete", "keep_latest"]
+
+
+@dataclass(frozen=True, slots=True)
+class Ttl:
+    """How long a thread is kept after its last change, and what then happens to it."""
+
+    seconds: float
+    strategy: TtlStrategy = "delete"
+    expires_at: dt.datetime | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class RunRequest:
     """A run to be made. `kwargs` are the Agent Server's (input, command, config, context, stream_mode, durability …).
@@ -25,7 +37,8 @@ class RunRequest:
     Exactly one of `thread_id` and `session_id` says where; with `may_create` a missing thread is made. With `revision`
     the run is made only if the thread has not changed since it had that one. `inherited` is metadata that the thread's
     and the run's own go over. A `temporary` run goes with its thread once it has ended, at once unless it is `lasting`:
-    somebody will come for its end. `awaited`: whoever starts it waits for its end, whichever process brings it.
+    somebody will come for its end. `ttl` is how long a thread is kept that is made here.
+    `awaited`: whoever starts it waits for its end, whichever process brings it.
     `priority` is one of PRIORITIES. Runs of a `fairness_group` share their turns in the queue; without one, those of a
     user do, else those of an assistant, else those of a graph.
     """
@@ -47,6 +60,7 @@ class RunRequest:
     priority: int = 0
     fairness_group: str | None = None
     temporary: bool = False
+    ttl: Ttl | None = None
     lasting: bool = False
     awaited: bool = True
 

@@ -111,6 +111,7 @@ def start_params(
     request: RunRequest, worker_id: UUID | None, *, events: bool = False, caps: Caps | None = None
 ) -> dict[str, Any]:
     """What the statement `start` is given for a request."""
+    ttl = None if request.temporary else request.ttl
     graph_metadata = {"graph_id": request.graph_id}
     if request.assistant_id is not None:
         graph_metadata["assistant_id"] = str(request.assistant_id)
@@ -138,6 +139,8 @@ def start_params(
         "events": events,
         "revision": request.revision,
         "temporary": request.temporary,
+        "ttl_strategy": ttl.strategy if ttl else None,
+        "ttl_s": ttl.seconds if ttl else None,
         "lasting": request.lasting,
         "awaited": request.awaited,
         "webhook": bool(request.kwargs.get("webhook")),

@@ -13,6 +13,7 @@ from langyard.model.errors import Conflict, NotFound
 from langyard.model.filters import Filter
 from langyard.model.ids import uuid7
 from langyard.model.reserved import own_metadata
+from langyard.model.runs import Ttl
 from langyard.postgres.database import Database, Row
 from langyard.postgres.rows import threads as rows
 from langyard.postgres.rows.pruning import keep_latest
@@ -21,17 +22,7 @@ from langyard.postgres.writer import Writer
 log = logging.getLogger(__name__)
 
 ThreadStatus = Literal["idle", "busy", "interrupted", "error"]
-TtlStrategy = Literal["delete", "keep_latest"]
 _BATCH = 50
-
-
-@dataclass(frozen=True, slots=True)
-class Ttl:
-    """How long a thread is kept after its last change, and what then happens to it."""
-
-    seconds: float
-    strategy: TtlStrategy = "delete"
-    expires_at: dt.datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +58,16 @@ class Search:
 
 
 class Threads:
-    """All threads of the database."""
+    """All threads of the database. `ttl` is what one gets that is made without; the sweep deletes those that wait for
+    an answer only with `expire_paused`."""
 
-    def __init__(self, database: Database, writer: Writer) -> None:
+    def __init__(
+        self, database: Database, writer: Writer, *, ttl: Ttl | None = None, expire_paused: bool = False
+    ) -> None:
         self._database = database
         self._writer = writer
+        self._ttl = ttl
+        self._expire_paused = expire_paused
 
     async def create(
         self,
@@ -83,7 +79,7 @@ class Threads:
         user_id: str | None = None,
     ) -> Thread:
         """A new thread, or with `do_nothing` the one there is. Raises `Conflict` (`thread_exists`)."""
-        wanted = thread_id or uuid7()
+        wanted, ttl = thread_id or uuid7(), ttl or self._ttl
         seconds, strategy = (ttl.seconds, ttl.strategy) if ttl else (None, None)
         row = await rows.create(self._database, wanted, own_metadata(metadata or {}), seconds, strategy)
         if row is None and (if_exists == "do_nothing" or thread_id is None):
@@ -129,7 +125,8 @@ class Threads:
 
     async def copy(self, thread_id: UUID, user_id: str | None = None) -> Thread:
         """A new thread with the same metadata, values and whole history. Raises `Conflict` when there is no source."""
-        row = await rows.copy(self._database, thread_id, uuid4())
+        seconds, strategy = (self._ttl.seconds, self._ttl.strategy) if self._ttl else (None, None)
+        row = await rows.copy(self._database, thread_id, uuid4(), ttl_s=seconds, strategy=strategy)
         if row is None:
             raise Conflict("Conflict", code="thread_not_found")
         return _thread(row)
@@ -161,15 +158,17 @@ class Threads:
         await self.get(thread_id, user_id)
         return await rows.storage(self._database, thread_id)
 
-    async def sweep(self) -> int:
-        """Do what is due to every expired thread, few at a time; how many were looked at."""
+    async def sweep(self, limit: int = 10_000) -> int:
+        """Do what is due to up to `limit` expired threads, few at a time; how many were looked at."""
         swept = 0
-        while True:
-            looked_at, due = await rows.sweep(self._database, _BATCH)
+        while swept < limit:
+            batch = min(_BATCH, limit - swept)
+            looked_at, due = await rows.sweep(self._database, batch, paused=self._expire_paused)
             await self.keep_latest(due)
             swept += looked_at
-            if looked_at < _BATCH:
-                return swept
+            if looked_at < batch:
+                break
+        return swept
 
 
 def not_found(thread_id: UUID) -> NotFound:

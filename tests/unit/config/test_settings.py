@@ -53,6 +53,10 @@ def test_settings_cannot_be_changed():
 
 
 OTHER_VALUES = {
+    "worker.health_port": "8001",
+    "limits.user_concurrency": "4",
+    "retention.thread_ttl": '{"strategy": "keep_latest", "default_ttl": 60, "sweep_limit": 5}',
+    "retention.run_seconds": "60",
     "webhooks.secret": "whsec_MDEyMzQ1Njc4OWFiY2RlZg==",
     "home": "/tmp",
     "config": "/tmp/other.json",
@@ -64,8 +68,6 @@ OTHER_VALUES = {
     "database.pooler": "transaction",
     "redis.url": "redis://h",
     "runs.recursion_limit": "50",
-    "worker.health_port": "8001",
-    "limits.user_concurrency": "3",
     "limits.max_pending_runs": "3",
     "log.level": "debug",
     "log.format": "json",

@@ -1,1 +1,1 @@
-"""Sections of `langgraph.json` that have much to say, each checked by itself. Called by `app`, by way of `config`."""
+"""The sections of `langgraph.json` that rooms act on, each checked in one module. Read by `app`."""

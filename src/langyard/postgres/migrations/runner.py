@@ -117,6 +117,21 @@ async def index_vectors(url: str, index: PostgresIndexConfig, *, wait_s: float =
         return True
 
 
+async def index_values(url: str, *, wait_s: float = 300.0) -> None:
+    """Let threads be found by their values without reading them all. What is written meanwhile is not held up."""
+    async with _connect(url) as connection, _lock(connection, wait_s):
+        invalid = (
+            "select from pg_index where indexrelid = to_regclass('langyard.threads_values_idx') and not indisvalid"
+        )
+        if await (await connection.execute(invalid)).fetchone() is not None:
+            # An attempt that was cut short has left one that nothing reads and every write pays for.
+            await connection.execute("drop index concurrently langyard.threads_values_idx")
+        await connection.execute(
+            "create index concurrently if not exists threads_values_idx "
+            'on langyard.threads using gin ("values" jsonb_path_ops)'
+        )
+
+
 def _read(folder: Path) -> list[Migration]:
     found = []
     for path in sorted(folder.glob("*.sql")):

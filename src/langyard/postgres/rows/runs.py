@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from uuid import UUID
 
+import psycopg
+
 from langyard.model.filters import Filter
+from langyard.model.ids import first_uuid7
 from langyard.postgres.arrays import Uuids
 from langyard.postgres.database import Database, Row
 from langyard.postgres.queries import load
+from langyard.postgres.rows.deletion import delete_threads
 from langyard.postgres.rows.filters import condition
 
 _SQL = load("agent_runs")
@@ -62,4 +67,22 @@ async def delete(database: Database, run_id: UUID) -> bool:
 
 async def sweep(database: Database, *, grace_s: float, limit: int = 500) -> int:
     """Delete temporary runs, with their threads, that ended longer ago than the grace; returns how many."""
-    return await database.execute(_SQL["sweep"], {"grace_s": grace_s, "limit": limit})
+    try:
+        async with database.connection() as connection, connection.transaction():
+            cursor = await connection.execute(_SQL["due"], {"grace_s": grace_s, "limit": limit})
+            due = [row["thread_id"] for row in await cursor.fetchall()]
+            return await delete_threads(connection, due) if due else 0
+    except psycopg.errors.DeadlockDetected:
+        # Somebody is deleting one of them by hand; the next sweep finds the others.
+        return 0
+
+
+async def forget_outcomes(database: Database, *, after_s: float, limit: int) -> int:
+    """Drop the states kept apart for readers of runs that ended longer ago; returns how many."""
+    return await database.execute(_SQL["forget_outcomes"], {"after_s": after_s, "limit": limit})
+
+
+async def expire(database: Database, *, after_s: float, limit: int) -> int:
+    """Delete the rows of runs that ended longer ago, with their events; returns how many."""
+    params = {"after_s": after_s, "before": first_uuid7(time.time() - after_s), "limit": limit}
+    return await database.execute(_SQL["expire"], params)

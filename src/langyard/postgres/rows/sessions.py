@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
 import psycopg
 
 from langyard import serde
-from langyard.postgres.database import Connection, Database, Row
+from langyard.postgres.database import Database, Row
 from langyard.postgres.queries import load
+from langyard.postgres.rows.deletion import delete_threads
 
 _SQL = load("sessions")
 _ATTEMPTS = 5
@@ -84,7 +85,7 @@ async def delete(database: Database, session_id: str, thread_id: UUID) -> None:
         try:
             async with database.connection() as connection, connection.transaction():
                 await connection.execute(_SQL["lock"], {"session_id": session_id})
-                await _delete(connection, [thread_id])
+                await delete_threads(connection, [thread_id])
                 return
         except psycopg.errors.DeadlockDetected:
             if last:
@@ -98,20 +99,8 @@ async def sweep(database: Database, *, grace_s: float, limit: int) -> int:
             cursor = await connection.execute(_SQL["due"], {"grace_s": grace_s, "limit": limit})
             due = [row["thread_id"] for row in await cursor.fetchall()]
             if due:
-                await _delete(connection, due)
+                await delete_threads(connection, due)
             return len(due)
     except psycopg.errors.DeadlockDetected:
         # Whoever was in the way goes first; the next sweep takes them.
         return 0
-
-
-async def _delete(connection: Connection, thread_ids: Sequence[UUID]) -> None:
-    """Runs first: whoever still writes for one holds its row, and when we have it, no later write of his is let in.
-
-    Events and checkpoints last: a run that was begun a moment ago goes with the thread, and what it wrote is found.
-    """
-    params = {"thread_ids": list(thread_ids)}
-    await connection.execute(_SQL["delete_runs"], params)
-    await connection.execute(_SQL["delete_threads"], params)
-    await connection.execute(_SQL["delete_events"], params)
-    await connection.execute(_SQL["delete_checkpoints"], {"names": [str(thread_id) for thread_id in thread_ids]})

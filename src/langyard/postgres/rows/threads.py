@@ -11,8 +11,9 @@ import psycopg
 from langyard import serde
 from langyard.model.filters import Filter
 from langyard.postgres.arrays import Texts, Uuids
-from langyard.postgres.database import Connection, Database, Row
+from langyard.postgres.database import Database, Row
 from langyard.postgres.queries import load
+from langyard.postgres.rows.deletion import delete_threads
 from langyard.postgres.rows.filters import condition, conditions
 
 _SQL = load("threads")
@@ -100,10 +101,13 @@ def search_sql(
     return text.replace("{columns}", columns)
 
 
-async def copy(database: Database, source: UUID, target: UUID) -> Row | None:
+async def copy(
+    database: Database, source: UUID, target: UUID, *, ttl_s: float | None, strategy: str | None
+) -> Row | None:
     """A new thread with all the checkpoints of another; None when there is no such other."""
+    params = {"source": source, "target": target, "ttl_s": ttl_s, "strategy": strategy}
     async with database.connection() as connection, connection.transaction():
-        cursor = await connection.execute(_SQL["copy"], {"source": source, "target": target})
+        cursor = await connection.execute(_SQL["copy"], params)
         row = await cursor.fetchone()
         if row is not None:
             await connection.execute(_COPY, {"source": str(source), "target": str(target)})
@@ -121,7 +125,7 @@ async def delete(database: Database, thread_ids: Sequence[UUID]) -> int:
     for last in (*[False] * (_ATTEMPTS - 1), True):
         try:
             async with database.connection() as connection, connection.transaction():
-                return await _delete(connection, thread_ids)
+                return await delete_threads(connection, thread_ids)
         except psycopg.errors.DeadlockDetected:
             # The sweep, or another deletion, came to the same thread from the other side.
             if last:
@@ -137,15 +141,18 @@ async def of_assistant(database: Database, assistant_id: UUID, limit: int, allow
     return [row["thread_id"] for row in rows]
 
 
-async def sweep(database: Database, limit: int) -> tuple[int, list[UUID]]:
-    """Delete what is due among up to `limit` expired threads: how many were looked at, and whose history is due."""
+async def sweep(database: Database, limit: int, *, paused: bool = False) -> tuple[int, list[UUID]]:
+    """Delete what is due among up to `limit` expired threads: how many were looked at, and whose history is due.
+
+    Those that wait for an answer only with `paused`.
+    """
     try:
         async with database.connection() as connection, connection.transaction():
-            cursor = await connection.execute(_SQL["due"], {"limit": limit})
+            cursor = await connection.execute(_SQL["due"], {"limit": limit, "paused": paused})
             due = await cursor.fetchall()
             over = [(row["thread_id"], row["ttl_strategy"]) for row in due if row["expired"]]
             if gone := [thread_id for thread_id, strategy in over if strategy == "delete"]:
-                await _delete(connection, gone)
+                await delete_threads(connection, gone)
             return len(due), [thread_id for thread_id, strategy in over if strategy == "keep_latest"]
     except psycopg.errors.DeadlockDetected:
         # Somebody is deleting one of them by hand; the next sweep finds the others.
@@ -157,17 +164,6 @@ async def storage(database: Database, thread_id: UUID) -> Row:
     row = await database.fetch_one(_SQL["storage"], {"name": str(thread_id)})
     assert row is not None
     return row
-
-
-async def _delete(connection: Connection, thread_ids: Sequence[UUID]) -> int:
-    params = {"thread_ids": Uuids(thread_ids)}
-    await connection.execute(_SQL["delete_runs"], params)
-    cursor = await connection.execute(_SQL["delete_threads"], params)
-    deleted = len(await cursor.fetchall())
-    # After the thread: a run that was begun on it a moment ago has gone with it, and what it wrote is found here.
-    await connection.execute(_SQL["delete_events"], params)
-    await connection.execute(_SQL["delete_checkpoints"], {"names": Texts(str(found) for found in thread_ids)})
-    return deleted
 
 
 def _params(filters: Mapping[str, Any]) -> dict[str, Any]:

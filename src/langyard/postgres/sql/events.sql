@@ -21,4 +21,5 @@ where (e.run_id, e.seq) in (
             select from langyard.runs r where r.run_id = x.run_id and (
                 r.status in ('pending', 'running') or r.finished_at > now() - make_interval(secs => %(retention_s)s)))
     order by x.created_at limit %(limit)s
+    for update of x skip locked
 );

@@ -15,8 +15,9 @@ with session as (
     select coalesce((select thread_id from session), %(thread_id)s) as thread_id
     where %(session_id)s::text is null or exists (select from session)
 ), thread as (
-    insert into langyard.threads as t (thread_id, status, open_runs, metadata)
-    select target.thread_id, 'busy', 1, %(thread_metadata)s::jsonb
+    insert into langyard.threads as t (thread_id, status, open_runs, metadata, ttl_strategy, ttl, expires_at)
+    select target.thread_id, 'busy', 1, %(thread_metadata)s::jsonb, %(ttl_strategy)s::text,
+        make_interval(secs => %(ttl_s)s::float8), now() + make_interval(secs => %(ttl_s)s::float8)
     from target
     where %(may_create)s or exists (select from langyard.threads x where x.thread_id = target.thread_id)
     on conflict (thread_id) do update set

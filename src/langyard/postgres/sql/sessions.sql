@@ -59,22 +59,6 @@ for update of s skip locked;
 -- name: lock
 select from langyard.sessions where session_id = %(session_id)s for update;
 
--- name: delete_runs
-delete from langyard.runs where thread_id = any(%(thread_ids)s);
-
--- name: delete_events
-delete from langyard.events where thread_id = any(%(thread_ids)s);
-
--- name: delete_checkpoints
--- LangGraph's tables, where a thread's id is text.
-with c as (delete from checkpoints where thread_id = any(%(names)s)),
-    b as (delete from checkpoint_blobs where thread_id = any(%(names)s))
-delete from checkpoint_writes where thread_id = any(%(names)s);
-
--- name: delete_threads
--- The sessions go with their threads.
-delete from langyard.threads where thread_id = any(%(thread_ids)s);
-
 -- name: thread
 select status, interrupts, revision, open_runs from langyard.threads where thread_id = %(thread_id)s;
 

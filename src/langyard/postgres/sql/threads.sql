@@ -56,8 +56,9 @@ from changed c join langyard.thread_readers x on x.thread_id = c.thread_id and x
 
 -- name: copy
 -- What waits for an answer in the source waits in the copy; what runs or has failed there does neither here.
-insert into langyard.threads as t (thread_id, metadata, "values", interrupts, status)
-select %(target)s, metadata, "values", interrupts, case when interrupts <> '{}' then 'interrupted' else 'idle' end
+insert into langyard.threads as t (thread_id, metadata, "values", interrupts, status, ttl_strategy, ttl, expires_at)
+select %(target)s, metadata, "values", interrupts, case when interrupts <> '{}' then 'interrupted' else 'idle' end,
+    %(strategy)s::text, make_interval(secs => %(ttl_s)s::float8), now() + make_interval(secs => %(ttl_s)s::float8)
 from langyard.threads where thread_id = %(source)s
 returning t.thread_id, t.status, t.metadata, t.config, t."values"::text as "values", t.interrupts, t.error, t.created_at,
     t.updated_at, t.state_updated_at, t.ttl_strategy, extract(epoch from t.ttl)::float8 as ttl_s, t.expires_at,
@@ -88,16 +89,22 @@ select t.thread_id from langyard.threads t
 where t.metadata @> jsonb_build_object('assistant_id', %(assistant_id)s::text) and {filter} limit %(limit)s;
 
 -- name: due
--- What nobody is sweeping already. One that was used since its time was set gets more of it; one that is kept begins anew.
+-- What nobody is sweeping already. One that was used since its time was set gets more of it; one that is kept begins anew,
+-- as does one that is not deleted because somebody was asked, or somebody is still to be told of a run.
 with found as (
-    select thread_id, greatest(expires_at, updated_at + ttl) as until from langyard.threads
-    where expires_at <= now() and open_runs = 0
-    order by expires_at limit %(limit)s
-    for update skip locked
+    select t.thread_id, greatest(t.expires_at, t.updated_at + t.ttl) as until,
+        t.ttl_strategy = 'delete' and (
+            (t.status = 'interrupted' and not %(paused)s)
+            or exists (select from langyard.runs r where r.thread_id = t.thread_id and r.webhook_at is not null)
+        ) as spared
+    from langyard.threads t
+    where t.expires_at <= now() and t.open_runs = 0
+    order by t.expires_at limit %(limit)s
+    for update of t skip locked
 )
 update langyard.threads t set expires_at = case when found.until > now() then found.until else now() + t.ttl end
 from found where t.thread_id = found.thread_id
-returning t.thread_id, t.ttl_strategy, found.until <= now() as expired;
+returning t.thread_id, t.ttl_strategy, found.until <= now() and not found.spared as expired;
 
 -- name: storage
 with c as (
