@@ -16,6 +16,7 @@ _EXPORTS = {
     "WorkflowFailed": "langyard.workflows",
     "WorkflowManager": "langyard.workflows",
     "WorkflowResult": "langyard.workflows",
+    "effect": "langyard.worker.effects",
     "run_parallel": "langyard.graphs",
 }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import logging
 import math
 import os
 import signal
@@ -19,6 +20,11 @@ from langyard.app import App
 from langyard.cli import listening
 from langyard.cli.child import Child
 from langyard.gateway import create, probes
+
+
+def _expected(record: logging.LogRecord) -> bool:
+    """An answer that is cut so that its client waits on elsewhere is no fault of the application."""
+    return "without completing response" not in record.getMessage()
 
 
 class Server(uvicorn.Server):
@@ -94,6 +100,11 @@ class Server(uvicorn.Server):
         if worker is not None and worker.running:
             self._say(f"Stopping: {worker.running} runs have {self._grace_s:g} s to end. Ctrl-C again stops at once.")
         drain = asyncio.create_task(asyncio.to_thread(worker.stop)) if worker is not None else None
+        # Balancers see that this server is not ready, while it still answers those who have not seen it yet.
+        await asyncio.sleep(self._app.settings.worker.drain_delay_seconds)
+        # Who reads a run that goes on elsewhere is sent there; for runs of this process there is the grace time.
+        logging.getLogger("uvicorn.error").addFilter(_expected)
+        self._app.runs.depart()
         forsaking = asyncio.create_task(self._forsake())
         ending = asyncio.create_task(self._end_streams(drain))
         await super().shutdown(sockets)

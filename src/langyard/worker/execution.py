@@ -25,10 +25,10 @@ from langyard.postgres import runs as rows
 from langyard.postgres.checkpoints import Checkpointer, Scope
 from langyard.postgres.writer import Finish, Lease
 from langyard.streams import Outlet
-from langyard.worker import events
+from langyard.worker import effects, events
 from langyard.worker.invocation import config_of, context_of, input_of, parts, user_of
 from langyard.worker.leavings import left_behind, left_config
-from langyard.worker.means import Again, Ending, Means, Stop
+from langyard.worker.means import Again, Ending, Means, Stop, effects_of
 from langyard.worker.messages import Messages
 from langyard.worker.protocol import MODES, protocol_parts
 from langyard.worker.retries import is_retriable
@@ -58,6 +58,7 @@ class Execution:
         self._last: Any = None
         self._seen_state = False
         self._interrupted = False
+        self._effects: effects.Effects | None = None
         asked = set(claimed.kwargs.get("stream_mode") or ())
         self._modes = {events.LANGGRAPH_MODES[mode] for mode in asked if mode in events.LANGGRAPH_MODES}
         # Who asks for both forms of messages gets the newer one.
@@ -248,6 +249,7 @@ class Execution:
             return None
         while task.cancelling():
             task.uncancel()
+        await effects.settle(self._effects)
         with suppress(LeaseLost):
             await self._means.writer.commit(self.lease)
         if stop.kind == "drain":
@@ -317,6 +319,7 @@ class Execution:
         ) as pregel:
             value = await input_of(claimed, saver, config)
             options["context"] = context_of(claimed, pregel)
+            self._effects = effects.bind(effects_of(self.lease, means, pregel))
             if self._protocol:
                 graph_name = serde.dumps({"event": "running", "graph_name": claimed.graph_id})
                 self.outlet.publish("lifecycle", graph_name)

@@ -6,15 +6,18 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.store.base import BaseStore
 
 from langyard.graphs import Graphs
+from langyard.graphs.factory import AnyGraph
 from langyard.model.retries import RetryPolicy
 from langyard.model.runs import RunEnd, RunStatus
 from langyard.postgres.database import Database
-from langyard.postgres.writer import Writer
+from langyard.postgres.writer import Lease, Writer
 from langyard.streams import LocalBus, Relay
 from langyard.telemetry.metrics import Metrics
+from langyard.worker.effects import Effects
 from langyard.worker.upkeep.counters import Counters
 
 # Run status, thread status, error.
@@ -45,6 +48,13 @@ class Means:
         self.metrics.observe("langgraph_workflow_execution_seconds", took_s, graph_id)
         if end.status in ("error", "timeout"):
             self.metrics.count("langgraph_errors_total", (end.error or {}).get("error") or end.status)
+
+
+def effects_of(lease: Lease, means: Means, graph: AnyGraph) -> Effects:
+    """The effects of one attempt; the types that its graph's checkpoints may hold, their results may hold."""
+    saver = graph.checkpointer
+    serde = saver.serde if isinstance(saver, BaseCheckpointSaver) else None
+    return Effects(lease, means.database, means.counters, serde)
 
 
 @dataclass(slots=True)
