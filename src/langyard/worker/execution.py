@@ -19,7 +19,7 @@ from langgraph.pregel import Pregel
 from langgraph.runtime import RunControl
 
 from langyard import serde
-from langyard.model.errors import LangyardError, LeaseLost, Unavailable
+from langyard.model.errors import LangyardError, LeaseLost
 from langyard.model.runs import ClaimedRun, RunEnd, RunStatus, shown_error
 from langyard.postgres import runs as rows
 from langyard.postgres.checkpoints import Checkpointer, Scope
@@ -31,7 +31,7 @@ from langyard.worker.leavings import left_behind, left_config
 from langyard.worker.means import Again, Ending, Means, Stop, effects_of
 from langyard.worker.messages import Messages
 from langyard.worker.protocol import MODES, protocol_parts
-from langyard.worker.retries import is_retriable
+from langyard.worker.retries import is_retriable, put_back
 
 log = logging.getLogger("langyard.runs")
 
@@ -175,7 +175,8 @@ class Execution:
         if asyncio.current_task() is not self._task:
             return None
         if isinstance(end, Again):
-            await self._put_back(end)
+            await put_back(self.claimed, self.lease, self._means, end)
+            log.warning("workflow_retry", extra={**self._timed, **end.facts}, exc_info=end.error)
             return None
         if end is None:
             if self.stop is not None and self.stop.kind == "lost":
@@ -264,27 +265,6 @@ class Execution:
             return "timeout", "error", {"error": "TimeoutError", "message": text}
         waiting = await self._has_next()
         return "interrupted", "interrupted" if waiting else "idle", {"error": "UserInterrupt", "message": stop.reason}
-
-    async def _put_back(self, again: Again) -> None:
-        """Back to pending for a while, which is told to nobody as an error."""
-        claimed, means = self.claimed, self._means
-        error = serde.dumps(events.failure(again.error))
-        await means.writer.commit(self.lease)
-        while True:
-            try:
-                put = await rows.retry(
-                    means.database, claimed.run_id, claimed.fence,
-                    delay_s=again.delay_s, error=error, followed=means.bus.wanted(claimed.run_id),
-                )  # fmt: skip
-                break
-            except Unavailable:
-                await asyncio.sleep(1.0)
-        if not put:
-            raise LeaseLost(f"The lease on run {claimed.run_id} is lost.")
-        means.counters.retried += 1
-        told = {"error": type(again.error).__name__, "delay_seconds": round(again.delay_s, 3)}
-        log.warning("workflow_retry", extra={**self._timed, **told}, exc_info=again.error)
-        means.bus.hand_over(claimed.run_id)
 
     async def _roll_back(self, stop: Stop) -> None:
         """Leave no trace of this run; the thread is as it was before."""

@@ -76,3 +76,8 @@ class Again:
 
     delay_s: float
     error: Exception
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What the log says of it."""
+        return {"error": type(self.error).__name__, "delay_seconds": round(self.delay_s, 3)}

@@ -6,6 +6,16 @@ raises by itself is never among them, whatever it derives from.
 
 from __future__ import annotations
 
+import asyncio
+
+from langyard import serde
+from langyard.model.errors import LeaseLost, Unavailable
+from langyard.model.runs import ClaimedRun
+from langyard.postgres import runs as rows
+from langyard.postgres.writer import Lease
+from langyard.worker import events
+from langyard.worker.means import Again, Means
+
 RETRIABLE = frozenset(
     {
         "builtins.ConnectionError",
@@ -48,6 +58,28 @@ def is_retriable(error: BaseException) -> bool:
     if _name(own) in _NOT:
         return False
     return any(_name(each) in RETRIABLE and _package(each) == package for each in own.__mro__)
+
+
+async def put_back(claimed: ClaimedRun, lease: Lease, means: Means, again: Again) -> None:
+    """Back to pending for a while, which is told to nobody as an error. Waits for a database that is away.
+
+    Raises `LeaseLost`.
+    """
+    error = serde.dumps(events.failure(again.error))
+    await means.writer.commit(lease)
+    while True:
+        try:
+            put = await rows.retry(
+                means.database, claimed.run_id, claimed.fence,
+                delay_s=again.delay_s, error=error, followed=means.bus.wanted(claimed.run_id),
+            )  # fmt: skip
+            break
+        except Unavailable:
+            await asyncio.sleep(1.0)
+    if not put:
+        raise LeaseLost(f"The lease on run {claimed.run_id} is lost.")
+    means.counters.retried += 1
+    means.bus.hand_over(claimed.run_id)
 
 
 def _name(kind: type) -> str:
