@@ -111,6 +111,14 @@ ROWS: dict[str, Row | str] = {
     "POST /runs/crons/count": reads(other=200, body={"metadata": {"secret": SECRET}}),
     "GET /runs/crons/{cron_id}": reads(),
     "PATCH /runs/crons/{cron_id}": reads(body={"enabled": False}),
+    "POST /mcp": reads(other=200, body={"jsonrpc": "2.0", "id": 1, "method": "tools/list"}),
+    "GET /mcp": reads(405, 405),
+    "DELETE /mcp": reads(404, 404),
+    "GET /.well-known/agent-card.json": reads(query="?assistant_id=A"),
+    "GET /a2a/{assistant_id}": reads(),
+    "GET /a2a/{assistant_id}/.well-known/agent-card.json": reads(),
+    "GET /a2a/{assistant_id}/.well-known/agent.json": reads(),
+    "POST /a2a/{assistant_id}": reads(body={"jsonrpc": "2.0", "id": 1, "method": "tasks/get", "params": {"id": "x"}}),
     # What takes things away comes last.
     "DELETE /store/items": reads(204, 204, {"namespace": ["notes"], "key": "secret"}),
     "DELETE /runs/crons/{cron_id}": reads(204),
@@ -196,8 +204,11 @@ async def ask(found: Things, name: str, row: Row | str, user: str | None) -> tup
     ids = {**IDS, **{("session_id:path" if key == "session_id" else key): value for key, value in row.ids.items()}}
     for key, thing in ids.items():
         path = path.replace(f"{{{key}}}", found.ids[thing])
-    path = path.replace("{name:path}", "look").replace("{namespace:path}", "none") + row.query
+    path = path.replace("{name:path}", "look").replace("{namespace:path}", "none")
+    path += row.query.replace("=A", f"={found.ids['A']}")
     headers = found.server.as_user(user) if user is not None else {}
+    if path == "/mcp" or "a2a" in path:
+        headers["Accept"] = "application/json"
     if method == "WS":
         return await handshake(f"{found.server.served.http.base_url}{path}".replace("http", "ws", 1), headers), ""
     body = _filled(row.body, found.ids)
