@@ -13,6 +13,7 @@ import pytest
 from langyard.config import read_project
 from langyard.model.errors import ConfigurationError
 from tests.acceptance.auth.serving import Guarded, guarded, project
+from tests.acceptance.auth.test_matrix import handshake
 from tests.unit.gateway.serving import serve
 
 HEAD = """
@@ -220,6 +221,21 @@ async def threads(ctx, value):
             for thread_id, name in ids.items():
                 one = await http.get(f"/threads/{thread_id}", headers=headers)
                 assert one.status_code == (200 if name in expected else 404), (wanted, name)
+
+
+@pytest.mark.parametrize(("wants", "status"), [("headers", 101), ("request", 403), ("body", 403)])
+async def test_a_websocket_is_authenticated_by_its_handshake(database: str, tmp_path: Path, wants: str, status: int):
+    source = f"""{HEAD}
+@auth.authenticate
+async def authenticate({wants}, method: str) -> str:
+    asked.append(method)
+    return "ada"
+"""
+    async with guarded(database, tmp_path, source) as server:
+        thread_id = (await make(server)).json()["thread_id"]
+        url = f"{server.served.http.base_url}/threads/{thread_id}/stream/events".replace("http", "ws", 1)
+        assert await handshake(url, {}) == status
+        assert server.asked[1:] == (["GET"] if status == 101 else [])
 
 
 async def test_a_filter_on_the_store_is_refused(database: str, tmp_path: Path):
