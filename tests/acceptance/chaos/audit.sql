@@ -31,6 +31,10 @@ create function chaos.watch() returns trigger language plpgsql as $$
 declare r langyard.runs;
 begin
     if new.metadata ->> 'run_id' is null then return null; end if;
+    -- A batch whose answer was lost with its connection is sent again: it changes nothing.
+    if tg_op = 'UPDATE' and (old.checkpoint, old.metadata) is not distinct from (new.checkpoint, new.metadata) then
+        return null;
+    end if;
     select * into r from langyard.runs where run_id = (new.metadata ->> 'run_id')::uuid;
     -- The statement that ends a run may carry its last checkpoint: it owned the run until then.
     if r.run_id is null or r.attempt <> (new.metadata ->> 'run_attempt')::int
