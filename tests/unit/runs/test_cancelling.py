@@ -323,3 +323,24 @@ async def test_an_answer_that_is_rolled_back_leaves_the_question_open(served):
     last = await end(input=None, command={"resume": "two"})
     assert last.values is not None
     assert json.loads(last.values)["log"] == ["one", "two", "through"]
+
+
+@pytest.mark.parametrize("action", ["interrupt", "rollback"])
+@pytest.mark.parametrize("begun", [True, False])
+async def test_a_thread_at_a_breakpoint_is_there_again_when_a_later_run_is_gone(bench, begun, action):
+    """At a breakpoint nobody has asked anything: only the thread itself knows that it waits."""
+    writer = Writer(bench.database)
+    writer.start()
+    asking = await bench.start(claimed=True)
+    lease = Lease(asking.run_id, asking.thread_id, asking.fence)
+    batch = writer.batch()
+    batch.finishes[asking.run_id] = (batch.index(lease), Finish("success", "interrupted", interrupts=b"{}"))
+    await writer.commit(lease)
+    await writer.close()
+    assert (await bench.thread())["status"] == "interrupted"
+    later = await bench.start(claimed=begun)
+    assert (await bench.thread())["status"] == "busy"
+    await rows.cancel(bench.database, later.run_id, action=action, **ASKED)
+    if begun:
+        assert await rows.roll_back(bench.database, later.run_id, later.fence, b"{}")
+    assert ((await bench.thread())["status"], (await bench.thread())["open_runs"]) == ("interrupted", 0)

@@ -229,7 +229,7 @@ with open as (
     from open where r.run_id = open.run_id and not (open.unbegun and %(action)s = 'rollback')
 ), freed as (
     update langyard.threads t set open_runs = t.open_runs - 1, updated_at = now(),
-        status = case when t.open_runs > 1 then 'busy' when t.interrupts <> '{}' then 'interrupted' else 'idle' end
+        status = case when t.open_runs > 1 then 'busy' when t.waiting then 'interrupted' else 'idle' end
     from open where t.thread_id = open.thread_id and open.unbegun
 )
 select unbegun as ended, pg_notify('langyard', case when unbegun then 'end ' else 'cancel ' end || run_id)::text as told,
@@ -275,7 +275,7 @@ with open as (
     select count(*)::int as n from open where unbegun
 ), freed as (
     update langyard.threads t set open_runs = t.open_runs - ended.n, updated_at = now(),
-        status = case when t.open_runs > ended.n then 'busy' when t.interrupts <> '{}' then 'interrupted' else 'idle' end
+        status = case when t.open_runs > ended.n then 'busy' when t.waiting then 'interrupted' else 'idle' end
     from ended where t.thread_id = %(thread_id)s and ended.n > 0
 )
 select run_id, unbegun as ended, pg_notify('langyard', case when unbegun then 'end ' else 'cancel ' end || run_id)::text as told
@@ -327,7 +327,7 @@ with gone as (
 ), freed as (
     update langyard.threads t set
         open_runs = t.open_runs - 1, revision = t.revision + 1, updated_at = now(), error = %(error)s::jsonb,
-        status = case when t.open_runs > 1 then 'busy' when t.interrupts <> '{}' then 'interrupted' else 'idle' end
+        status = case when t.open_runs > 1 then 'busy' when t.waiting then 'interrupted' else 'idle' end
     from gone where t.thread_id = gone.thread_id
     returning t.thread_id, t.open_runs
 )

@@ -46,7 +46,7 @@ where thread_id = %(thread_id)s for update;
 -- Whoever reads the thread is told, whichever process they are in.
 with changed as (
     update langyard.threads set
-        status = %(status)s, "values" = %(values)s::jsonb, interrupts = %(interrupts)s::jsonb, error = null,
+        status = %(status)s, waiting = %(status)s = 'interrupted', "values" = %(values)s::jsonb, interrupts = %(interrupts)s::jsonb, error = null,
         revision = revision + 1, updated_at = now(), state_updated_at = now()
     where thread_id = %(thread_id)s
     returning thread_id
@@ -56,8 +56,8 @@ from changed c join langyard.thread_readers x on x.thread_id = c.thread_id and x
 
 -- name: copy
 -- What waits for an answer in the source waits in the copy; what runs or has failed there does neither here.
-insert into langyard.threads as t (thread_id, metadata, "values", interrupts, status, ttl_strategy, ttl, expires_at)
-select %(target)s, metadata, "values", interrupts, case when interrupts <> '{}' then 'interrupted' else 'idle' end,
+insert into langyard.threads as t (thread_id, metadata, "values", interrupts, waiting, status, ttl_strategy, ttl, expires_at)
+select %(target)s, metadata, "values", interrupts, waiting, case when waiting then 'interrupted' else 'idle' end,
     %(strategy)s::text, make_interval(secs => %(ttl_s)s::float8), now() + make_interval(secs => %(ttl_s)s::float8)
 from langyard.threads where thread_id = %(source)s
 returning t.thread_id, t.status, t.metadata, t.config, t."values"::text as "values", t.interrupts, t.error, t.created_at,

@@ -13,3 +13,7 @@ create table langyard.run_bases (
     task_path text not null default '',
     primary key (run_id, checkpoint_ns, checkpoint_id, task_id, idx)
 );
+
+-- Whether the thread waits for somebody, as its last run left it: what it is again when a later run goes without a trace.
+alter table langyard.threads add column waiting boolean not null default false;
+update langyard.threads set waiting = true where status = 'interrupted';
