@@ -16,7 +16,7 @@ from typing import Any, cast
 
 import uvloop
 
-from benchmarks import apart, measure, report, scratch
+from benchmarks import apart, measure, queue, report, scratch
 from benchmarks.database import Database
 from benchmarks.graphs import INPUTS
 from benchmarks.load import RunFailed
@@ -139,6 +139,9 @@ def main() -> None:
     """The way in."""
     if sys.argv[1:2] == ["apart"]:
         apart.main(sys.argv[2:])
+        return
+    if sys.argv[1:2] == ["queue"]:
+        queue.main(sys.argv[2:])
         return
     options = arguments(sys.argv[1:])
     # A connection a user, on either side of the loopback: the servers inherit the limit.

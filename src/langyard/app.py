@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from langyard.assistants import Assistants
-from langyard.auth import Cache, Gate
+from langyard.auth import Cache, Gate, Standing
 from langyard.config import (
     HttpSection,
     OwnSection,
@@ -22,6 +22,7 @@ from langyard.config import (
     auth_section,
     http_section,
     own_section,
+    priority_path,
     retry_policy,
     store_section,
     thread_ttl_section,
@@ -79,6 +80,7 @@ class App:
         http: HttpSection | None = None,
         custom: object = None,
         thread_ttl: ThreadTtl | None = None,
+        standing: Standing | None = None,
     ) -> None:
         self.settings = settings
         self.graphs = graphs
@@ -88,6 +90,7 @@ class App:
         self.gate = gate
         self.http = http or HttpSection()
         self.custom = custom
+        self._standing = standing
         self.bus = LocalBus(limit=settings.streams.buffer_events)
         self.worker: Worker | None = None
         self.draining = False
@@ -200,6 +203,7 @@ class App:
             on_webhook=wake,
             caps=self._caps,
             bound=self._queue_bound(),
+            standing=self._standing,
             relay=relay,
         )
         await self.runs.open()
@@ -310,8 +314,8 @@ class App:
             await self.writer.close()
         if hasattr(self, "database"):
             await self.database.close()
-        if self.gate is not None:
-            self.gate.close()
+        for asked in filter(None, (self.gate, self._standing)):
+            asked.close()
         if self._embedded is not None:
             await asyncio.to_thread(self._embedded.close)
 
@@ -335,6 +339,7 @@ def build(settings: Settings, project: Project | None = None, *, with_worker: bo
         webhooks=_webhook_rules(webhook_section(project), settings.webhooks.secret),
         own=own_section(project),
         gate=_gate(project),
+        standing=_standing(project),
         http=http,
         custom=load_part("http.app", http.app, project.root).value if http.app and project is not None else None,
         thread_ttl=thread_ttl_section(project),
@@ -348,6 +353,14 @@ def _gate(project: Project | None) -> Gate | None:
     found = load_part("auth.path", section.path, project.root)
     cache = Cache(section.cache.keys, section.cache.ttl_s, section.cache.size) if section.cache else None
     return Gate(found.value, found.place, pool.run, cache=cache, document=section.openapi)
+
+
+def _standing(project: Project | None) -> Standing | None:
+    path = priority_path(project)
+    if path is None or project is None:
+        return None
+    found = load_part("priority.path", path, project.root)
+    return Standing(found.value, found.place, pool.run)
 
 
 def _caps(settings: Settings, own: OwnSection) -> Caps | None:

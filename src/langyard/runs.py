@@ -9,6 +9,7 @@ from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from uuid import UUID
 
+from langyard.auth import Standing
 from langyard.limits import QueueBound
 from langyard.model.errors import LangyardError, NotFound, Unavailable
 from langyard.model.events import Event
@@ -49,6 +50,7 @@ class Runs:
         on_webhook: Callable[[], None] = lambda: None,
         caps: Caps | None = None,
         bound: QueueBound | None = None,
+        standing: Standing | None = None,
         relay: Relay | None = None,
     ) -> None:
         self._database = database
@@ -60,6 +62,7 @@ class Runs:
         self._on_webhook = on_webhook
         self._caps = caps
         self._bound = bound
+        self._standing = standing
         self._watching: asyncio.Task[None] | None = None
         self._telling: set[asyncio.Task[None]] = set()
         self._starting: set[UUID] = set()
@@ -120,6 +123,19 @@ class Runs:
         None when the session or thread does not exist, is another user's, or is busy and the strategy is `reject`.
         Raises `Limited` when too many wait, `Unavailable` when the database is away.
         """
+        if self._standing is not None:
+            return await self._start_placed(self._standing, request, events=events)
+        return await self._start(request, events=events)
+
+    async def _start_placed(self, standing: Standing, request: RunRequest, *, events: bool) -> StartedRun | None:
+        request, fresh = await standing.placed(self._database, request)
+        started = await self._start(request, events=events)
+        if fresh and started is not None:
+            with suppress(Unavailable):  # it is asked again
+                await standing.keep(self._database, started.run.thread_id, request)
+        return started
+
+    async def _start(self, request: RunRequest, *, events: bool) -> StartedRun | None:
         if self._bound is not None:
             await self._bound.check(request)
         self._starting.add(request.run_id)

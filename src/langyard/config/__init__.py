@@ -8,6 +8,7 @@ from langyard.config.project import GraphEntry, Project, read_project, start
 from langyard.config.reading import catalogue, load
 from langyard.config.sections.checkpointer import thread_ttl_section
 from langyard.config.sections.http import AuthSection, HttpSection, auth_section, http_section
+from langyard.config.sections.priority import priority_path
 from langyard.config.sections.store import StoreSection, store_section
 from langyard.config.sections.webhooks import WebhookSection, webhook_section
 from langyard.config.settings import (
@@ -49,6 +50,7 @@ __all__ = [
     "http_section",
     "load",
     "own_section",
+    "priority_path",
     "read_project",
     "retry_policy",
     "start",

@@ -27,7 +27,7 @@ IMAGE_KEYS = frozenset(
     "dockerfile_lines keep_pkg_tools building_tools".split()
 )
 # No room acts on these yet, and who has written one must not believe that it holds. A room that does takes it out.
-IDLE = frozenset(SECTIONS) - {"auth", "checkpointer", "http", "langyard", "store", "webhooks"}
+IDLE = frozenset(SECTIONS) - {"auth", "checkpointer", "http", "langyard", "priority", "store", "webhooks"}
 KEYS = ("graphs", "dependencies", "env", *SECTIONS, *IMAGE_KEYS, "$schema")
 
 

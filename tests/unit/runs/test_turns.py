@@ -32,6 +32,16 @@ async def test_a_flood_of_one_user_does_not_stand_before_another_user(line: Queu
     assert sorted(left) == sorted(flood[20 + 4 + 5 :])
 
 
+async def test_a_flood_at_once_is_spread_as_one_after_another(line: Queue):
+    await asyncio.gather(*(line.start("mallory") for _ in range(200)))
+    row = await line.database.fetch_one(
+        "select count(distinct turn) as turns, max(turn) - min(turn) as span from langyard.runs"
+    )
+    assert row is not None
+    assert row["turns"] == 200
+    assert row["span"] < 400
+
+
 async def test_runs_of_one_user_come_in_the_order_in_which_they_were_asked_for(line: Queue):
     flood = await line.flood("ada", 30)
     assert [run.run_id for run in await line.serve(30)] == flood

@@ -7,6 +7,9 @@ alter table langyard.runs add column turn bigint not null default 0;
 alter table langyard.runs add column fairness_group text;
 update langyard.runs set priority = least(5, greatest(-5, priority)) where priority not between -5 and 5;
 alter table langyard.runs add constraint runs_priority_check check (priority between -5 and 5);
+-- What the project's Priority object has said of a thread; its runs then have it.
+alter table langyard.threads add column priority smallint check (priority between -5 and 5);
+alter table langyard.threads add column fairness_group text;
 -- Ended runs of the last minute tell how fast the queue drains; each worker counts its own.
 alter table langyard.workers add column ended bigint not null default 0;
 
@@ -35,6 +38,7 @@ declare
     clock bigint;
     head bigint;
     last bigint;
+    place bigint;
 begin
     select max(c.clock) into clock
     from (select distinct unnest(w.graphs) as graph_id from langyard.workers w where graph = any(w.graphs)) as g
@@ -53,7 +57,17 @@ begin
             and langyard.share_of(r.fairness_group, r.user_id, r.assistant_id, r.graph_id) = share
         order by r.priority desc, r.turn desc limit 1
     ) as l;
-    return greatest(greatest(clock, head, 1000) + 20 * urgency, last) + 1;
+    place := greatest(greatest(clock, head, 1000) + 20 * urgency, last) + 1;
+    -- Others of the share may be on their way at this moment, unseen: each holds its place until it is stored, and who
+    -- gets the lock after that sees it. Nobody waits.
+    while not pg_try_advisory_xact_lock(hashtextextended(share, place)) or exists (
+        select from langyard.runs r
+        where r.status = 'pending' and r.priority = urgency::smallint and r.turn = place
+            and langyard.share_of(r.fairness_group, r.user_id, r.assistant_id, r.graph_id) = share
+    ) loop
+        place := place + 1;
+    end loop;
+    return place;
 end $$;
 
 -- A run that ends lets the next of its thread into the queue. One that is held by somebody else at this moment is left

@@ -10,6 +10,7 @@ import psycopg
 
 from langyard import serde
 from langyard.model.filters import Filter
+from langyard.model.runs import RunRequest
 from langyard.postgres.arrays import Texts, Uuids
 from langyard.postgres.database import Database, Row
 from langyard.postgres.queries import load
@@ -175,3 +176,15 @@ def _params(filters: Mapping[str, Any]) -> dict[str, Any]:
 
 def _text(value: Mapping[str, Any]) -> str:
     return serde.dumps(value).decode()
+
+
+async def standing(database: Database, request: RunRequest) -> Row | None:
+    """What was said of the thread that a run is to be made on, and its metadata; None when there is none yet."""
+    params = {"thread_id": request.thread_id, "session_id": request.session_id}
+    return await database.fetch_one(_SQL["standing"], params)
+
+
+async def keep_standing(database: Database, thread_id: UUID, priority: int, fairness_group: str | None) -> None:
+    """Keep what was said of a thread, unless somebody was first."""
+    params = {"thread_id": thread_id, "priority": priority, "fairness_group": fairness_group}
+    await database.execute(_SQL["keep_standing"], params)

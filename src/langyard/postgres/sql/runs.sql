@@ -364,11 +364,13 @@ select run_id, status, worker_id from langyard.runs
 where thread_id = %(thread_id)s and status in ('pending', 'running') order by created_at;
 
 -- name: depth
--- How many runs are due and wait, counted no further than need be, and what each worker that lives has ended so far.
+-- How many runs are due and wait, counted along an index (hence the orders) and no further than need be, and what each worker that lives has ended so far.
 select (select count(*) from (
-        select from langyard.runs where status = 'pending' and ready limit %(most)s) as r)
+        select from langyard.runs where status = 'pending' and ready
+        order by graph_id, turn, run_id limit %(most)s) as r)
     + (select count(*) from (
-        select from langyard.runs where status = 'pending' and not ready and turn > 0 limit %(most)s) as r) as depth,
+        select from langyard.runs where status = 'pending' and not ready and turn > 0
+        order by thread_id, created_at, run_id limit %(most)s) as r) as depth,
     (select array_agg(worker_id order by worker_id) from langyard.workers) as workers,
     (select array_agg(ended order by worker_id) from langyard.workers) as ended;
 

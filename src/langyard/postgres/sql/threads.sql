@@ -119,3 +119,12 @@ select c.n as checkpoints, c.bytes::int8 as checkpoint_bytes, w.n as writes, w.b
     (select coalesce(sum(b.n), 0) from b)::int8 as blobs, (select coalesce(sum(b.bytes), 0) from b)::int8 as blob_bytes,
     (select coalesce(jsonb_object_agg(b.channel, b.bytes), '{}') from b) as by_channel
 from c, w;
+
+-- name: standing
+select t.thread_id, t.priority, t.fairness_group, t.metadata from langyard.threads t
+where t.thread_id = coalesce(%(thread_id)s::uuid, (
+    select s.thread_id from langyard.sessions s where s.session_id = %(session_id)s::text));
+
+-- name: keep_standing
+update langyard.threads set priority = %(priority)s, fairness_group = %(fairness_group)s
+where thread_id = %(thread_id)s and priority is null;
