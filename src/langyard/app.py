@@ -314,8 +314,9 @@ class App:
             await self.writer.close()
         if hasattr(self, "database"):
             await self.database.close()
-        for asked in filter(None, (self.gate, self._standing)):
-            asked.close()
+        loops: list[Gate | Standing] = [one for one in (self.gate, self._standing) if one is not None]
+        for one in loops:
+            one.close()
         if self._embedded is not None:
             await asyncio.to_thread(self._embedded.close)
 

@@ -22,7 +22,7 @@ from langyard.postgres.database import Database
 
 log = logging.getLogger(__name__)
 
-_EVERY_S = 1.0
+_EVERY_S, _SOON_S = 1.0, 0.1
 _WINDOW_S = 60.0
 # Nobody is sent away for less than a second, or for longer than a minute on the strength of a minute's measurement.
 _LEAST_S, _MOST_S = 1.0, 60.0
@@ -70,7 +70,8 @@ class QueueBound:
                 await self.look()
             except LangyardError as error:
                 log.warning("cannot see how long the queue is: %s", error.detail)
-            await asyncio.sleep(_EVERY_S)
+            # Who came while we looked may be counted twice, so we look again soon.
+            await asyncio.sleep(_SOON_S if self._joined else _EVERY_S)
 
     async def look(self) -> None:
         """See how long the queue is, and how fast it drains."""

@@ -174,6 +174,28 @@ async def test_a_run_that_is_handed_back_goes_first(line: Queue):
     assert [run.run_id for run in await line.claim()] == [claimed.run_id]
 
 
+async def test_a_run_that_waits_to_be_tried_again_is_not_on_the_walk_and_then_goes_first(line: Queue):
+    claimed = (await line.start("ada", at_once=True)).claimed
+    assert claimed is not None
+    sql = rows._SQL["retry"]
+    params = {"delay_s": 3600.0, "error": "{}", "followed": False, "run_id": claimed.run_id, "fence": claimed.fence}
+    assert await line.database.fetch(sql, params)
+    assert not await line.ready(claimed.run_id)
+    await line.flood("ada", 3)
+    await line.database.execute("update langyard.runs set available_at = now() where available_at > now()")
+    assert await rows.let_in(line.database, line.worker_id, 0) == 1
+    assert [run.run_id for run in await line.claim()] == [claimed.run_id]
+
+
+async def test_a_run_that_waits_to_be_tried_again_is_settled_at_once_when_it_is_cancelled(line: Queue):
+    claimed = (await line.start("ada", at_once=True)).claimed
+    assert claimed is not None
+    params = {"delay_s": 3600.0, "error": "{}", "followed": False, "run_id": claimed.run_id, "fence": claimed.fence}
+    assert await line.database.fetch(rows._SQL["retry"], params)
+    assert await rows.cancel(line.database, claimed.run_id, action="interrupt", reason="test") is not None
+    assert [run.run_id for run in await line.claim()] == [claimed.run_id]
+
+
 async def test_many_claimers_get_every_run_once(line: Queue):
     for user in range(20):
         await line.flood(f"user {user}", 10)

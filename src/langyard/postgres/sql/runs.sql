@@ -134,8 +134,8 @@ select run_id from langyard.within_caps(%(graphs)s::text[], %(caps)s::integer[],
     as w(run_id);
 
 -- name: let_in
--- Delayed runs that are due take their place; each of a share behind the other. The worker that sees to it says on the
--- way how many runs it has ended.
+-- Delayed runs that are due take their place; each of a share behind the other. Those that had begun go first. The worker
+-- that sees to it says on the way how many runs it has ended.
 with told as (
     update langyard.workers set ended = %(ended)s where worker_id = %(worker_id)s and ended <> %(ended)s
 ), due as (
@@ -144,13 +144,15 @@ with told as (
     order by r.available_at limit 1000
     for update skip locked
 ), placed as (
-    select r.run_id, r.graph_id, r.priority, langyard.share_of(r.fairness_group, r.user_id, r.assistant_id, r.graph_id) as share,
+    select r.run_id, r.graph_id, r.priority, r.started_at is null as unbegun,
+        langyard.share_of(r.fairness_group, r.user_id, r.assistant_id, r.graph_id) as share,
         row_number() over (
             partition by langyard.share_of(r.fairness_group, r.user_id, r.assistant_id, r.graph_id)
             order by r.priority, r.available_at, r.run_id) - 1 as behind
     from due join langyard.runs r using (run_id)
 )
-update langyard.runs r set ready = true, turn = langyard.turn_of(placed.graph_id, placed.share, placed.priority) + placed.behind
+update langyard.runs r set ready = true, turn = case when placed.unbegun
+    then langyard.turn_of(placed.graph_id, placed.share, placed.priority) + placed.behind else 0 end
 from placed where r.run_id = placed.run_id
 returning r.run_id;
 
@@ -225,6 +227,7 @@ with open as (
         finished_at = case when open.unbegun then now() end,
         -- One that waits to be tried again is settled now.
         available_at = case when r.status = 'pending' and not open.unbegun then now() else r.available_at end,
+        ready = r.ready or (r.status = 'pending' and not open.unbegun),
         cancel_action = %(action)s, cancel_reason = %(reason)s, updated_at = now()
     from open where r.run_id = open.run_id and not (open.unbegun and %(action)s = 'rollback')
 ), freed as (
@@ -269,6 +272,7 @@ with open as (
         finished_at = case when open.unbegun then now() end,
         -- One that waits to be tried again is settled now.
         available_at = case when r.status = 'pending' and not open.unbegun then now() else r.available_at end,
+        ready = r.ready or (r.status = 'pending' and not open.unbegun),
         cancel_action = %(action)s, cancel_reason = %(reason)s, updated_at = now()
     from open where r.run_id = open.run_id and not (open.unbegun and %(action)s = 'rollback')
 ), ended as (
@@ -351,10 +355,12 @@ where run_id = any(%(run_ids)s) and worker_id = %(worker_id)s and status = 'runn
 returning run_id, pg_notify('langyard', 'wake')::text as told;
 
 -- name: retry
--- After an error of the infrastructure: again from the last checkpoint, after a pause. One that is to stop has none:
--- whoever claims it settles it.
+-- After an error of the infrastructure: again from the last checkpoint, after a pause, during which no claim steps over
+-- it. One that is to stop has none: whoever claims it settles it.
 update langyard.runs set status = 'pending', worker_id = null, fence = fence + 1, retries = retries + 1,
     available_at = now() + case when cancel_action is null then make_interval(secs => %(delay_s)s) else interval '0' end,
+    ready = cancel_action is not null or %(delay_s)s <= 0,
+    turn = case when cancel_action is not null or %(delay_s)s <= 0 then turn else 0 end,
     error = %(error)s::jsonb, watched = true, followed = followed or %(followed)s, updated_at = now()
 where run_id = %(run_id)s and fence = %(fence)s and status = 'running'
 returning run_id;
@@ -364,7 +370,8 @@ select run_id, status, worker_id from langyard.runs
 where thread_id = %(thread_id)s and status in ('pending', 'running') order by created_at;
 
 -- name: depth
--- How many runs are due and wait, counted along an index (hence the orders) and no further than need be, and what each worker that lives has ended so far.
+-- How many runs are due and wait, counted along an index (hence the orders) and no further than need be, and what each
+-- worker that lives has ended so far.
 select (select count(*) from (
         select from langyard.runs where status = 'pending' and ready
         order by graph_id, turn, run_id limit %(most)s) as r)
