@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass
@@ -24,6 +25,8 @@ __all__ = ["GONE", "NoSlots", "Runs", "Slots", "StartedRun"]
 
 log = logging.getLogger(__name__)
 
+# A relay is ahead of the log by a commit. What is not stored by then was told by a worker that has lost the run.
+_STORED_S, _LOOK_S = 2.0, 0.01
 # What a reader is told of a run that was deleted under it (contract section A.3).
 GONE = {"error": "HTTPException", "message": "404: Run not found"}
 
@@ -209,6 +212,7 @@ class Runs:
     async def join(self, run_id: UUID, *, after: int | None = None) -> StartedRun:
         """Read a run from now on, or from event number `after` on as far as events are stored. Raises `NotFound`."""
         reader = self._bus.subscribe(run_id)
+        handed_out = self._remote.seen(run_id)  # what comes after it, this reader gets by itself
         try:
             here = self._slots.holds(run_id)
             if here:
@@ -220,16 +224,17 @@ class Runs:
             if found is None:
                 raise _not_found(run_id)
             run, end = found
-            reader.after = await log_rows.last(self._database, run_id) if after is None and not here else after or 0
             if after is not None:
-                await self._replay(reader, after)
+                reader.after = after
+                last = await self._replay(reader, after, 0 if here else handed_out)
+            elif not here:
+                reader.after = last = max(handed_out, await log_rows.last(self._database, run_id))
             if end is not None:
                 reader.finish(end)
             elif not here and self._departing:
                 reader.leave()
             elif not here:
-                self._remote.follow(run_id, reader.after)
-                await self._remote.pull(run_id)
+                await self._remote.follow_from(run_id, last)
             return StartedRun(run, reader)
         except BaseException:  # cancelled or failed: nobody will read
             reader.close()
@@ -310,18 +315,28 @@ class Runs:
         said = rows.superseding(request)
         for run_id, ended in superseded:
             if not ended:
-                self._slots.cancel(run_id, said["action"], said["reason"])
+                if not self._slots.cancel(run_id, said["action"], said["reason"]):
+                    self._relay.tell("cancel", str(run_id))
                 continue
             self._on_webhook()
             if self._bus.waits(run_id):
                 # The database being away must not take the new run from its reader: the poll tells of this one later.
                 await self._told(self._publish_end(run_id))
 
-    async def _replay(self, reader: Subscription, after: int) -> None:
+    async def _replay(self, reader: Subscription, after: int, handed_out: int) -> int:
+        """Give the reader what is stored, and wait for what others here were handed before it was. The last number."""
         found: list[Event] = []
-        while page := await log_rows.read(self._database, reader.run_id, found[-1].seq if found else after):
-            found += page
+        deadline = time.monotonic() + _STORED_S
+        while True:
+            last = found[-1].seq if found else after
+            if page := await log_rows.read(self._database, reader.run_id, last):
+                found += page
+            elif last >= handed_out or time.monotonic() > deadline:
+                break
+            else:
+                await asyncio.sleep(_LOOK_S)
         reader.replay(found)
+        return last
 
     async def _watch(self) -> None:
         """Ends that nobody told of: a lost notification, a buried run."""

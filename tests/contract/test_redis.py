@@ -5,11 +5,15 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
+from types import SimpleNamespace
+from typing import Any
 
+import psycopg
 import pytest
 
 from langyard.model.events import Event
-from langyard.streams import Heard, NoRelay, Part
+from langyard.postgres.rows import events
+from langyard.streams import Heard, NoRelay, Part, postgres
 from langyard.streams.packing import pack_part
 from langyard.streams.redis import at
 from langyard.testing.streams import all_of, numbers_of, publish, taken
@@ -157,3 +161,48 @@ async def test_a_password_that_is_wrong_is_as_no_redis(database: str, redis_serv
         assert not ends.relay.live
     await ends.relay.close()
     await ends.close()
+
+
+async def test_who_joins_while_events_are_told_but_not_stored_misses_none(ends: OverRedis):
+    outlet = await ends.begin()
+    with await ends.read(outlet) as early:
+        publish(outlet, *range(5))
+        await taken(early, 5)
+        await ends.writer.commit()
+        async with await psycopg.AsyncConnection.connect(ends.url) as holding:
+            # Whoever holds the run's row keeps the writer waiting.
+            await holding.execute("select from langyard.runs where run_id = %s for update", (outlet.run_id,))
+            publish(outlet, *range(5, 10))
+            assert numbers_of(await taken(early, 5)) == list(range(5, 10))
+            joining = asyncio.create_task(ends.runs.join(outlet.run_id, after=0))
+            await until(lambda: len(ends.there._readers[outlet.run_id]) == 2)
+            publish(outlet, *range(10, 15))
+            await taken(early, 5)
+            await asyncio.wait({joining}, timeout=0.5)  # time enough to go wrong
+            await holding.rollback()
+        with (await joining).reader as late:
+            publish(outlet, *range(15, 20))
+            await ends.finish(outlet)
+            assert numbers_of(await all_of(late)) == list(range(20))
+            assert numbers_of(await all_of(early)) == list(range(15, 20))
+
+
+async def test_while_all_is_well_the_log_is_not_read(ends: OverRedis, monkeypatch: pytest.MonkeyPatch):
+    outlet = await ends.begin()
+    asked = []
+
+    async def read(*args: Any) -> list[Event]:
+        asked.append(args)
+        return await events.read(*args)
+
+    # However slow this machine is just now, a notification that overtakes Redis is no reason to ask.
+    monkeypatch.setattr(postgres, "GRACE_S", 20.0)
+    with await ends.read(outlet) as reader:
+        monkeypatch.setattr(postgres, "log_rows", SimpleNamespace(read=read, behind=events.behind))
+        for burst in range(10):
+            publish(outlet, *range(burst * 5, burst * 5 + 5))
+            await taken(reader, 5)
+            await ends.writer.commit()
+        await ends.finish(outlet)
+        await all_of(reader)
+        assert asked == []

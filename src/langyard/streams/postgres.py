@@ -64,13 +64,18 @@ class RemoteEvents:
             with suppress(asyncio.CancelledError):
                 await task
 
-    def follow(self, run_id: UUID, after: int) -> None:
-        """Bring the run's events above `after`; readers who have seen further skip what they know."""
-        if (followed := self._runs.get(run_id)) is None:
-            self._runs[run_id] = _Followed(after)
-            self.expect(run_id)
-        else:
-            followed.seen = min(after, followed.seen)
+    def follow(self, run_id: UUID, after: int) -> bool:
+        """Bring the run's events above `after`; False when they are brought already, from wherever that has got to."""
+        if run_id in self._runs:
+            return False
+        self._runs[run_id] = _Followed(after)
+        self.expect(run_id)
+        return True
+
+    async def follow_from(self, run_id: UUID, after: int) -> None:
+        """Follow it, beginning with what is stored above `after` by now. Raises `Unavailable`."""
+        if self.follow(run_id, after):
+            await self.pull(run_id)
 
     def expect(self, run_id: UUID) -> None:
         """The end of this run is waited for here."""
@@ -81,6 +86,11 @@ class RemoteEvents:
     def follows(self, run_id: UUID) -> bool:
         """Whether this run's events come from another process."""
         return run_id in self._runs
+
+    def seen(self, run_id: UUID) -> int:
+        """The highest number handed out here of a run that is followed, else 0."""
+        followed = self._runs.get(run_id)
+        return followed.seen if followed is not None else 0
 
     def told(self, run_id: UUID, number: int) -> None:
         """A notification: the run's log goes up to this number. It is read if that is news."""
@@ -122,8 +132,7 @@ class RemoteEvents:
                     self._bus.publish(run_id, event)
                 if not found:
                     break
-                if followed.seen == after:  # else somebody came meanwhile who needs earlier ones
-                    followed.seen = found[-1].seq
+                followed.seen = found[-1].seq
             held, followed.held = followed.held, []
             for part in held:
                 self._hand_out(followed, part)
