@@ -249,6 +249,19 @@ INTENDED: tuple[Intended, ...] = (
         "stream, feedback",
     ),
     Intended(
+        "pages of other origins",
+        "A browser's page from elsewhere is let in when `LANGYARD_CORS_ORIGINS` or `http.cors` names it, not before.",
+        ANY,
+        "from another origin|preflight",
+    ),
+    Intended(
+        "payload of a cron",
+        "A cron's payload shows metadata also when there is none.",
+        r"body\.payload\.metadata",
+        "cron, .*",
+        when=lambda theirs, ours: theirs == ABSENT and ours == {},
+    ),
+    Intended(
         "text is called text",
         "An answer in plain text says so.",
         r"headers\.content-type",

@@ -3,7 +3,7 @@ import { Client } from "@langchain/langgraph-sdk";
 
 export const address = process.env.LANGYARD_ADDRESS;
 export const called = new Set();
-const plain = new Client({ apiUrl: address, apiKey: "a-key-that-nobody-asks-for", callerOptions: { maxRetries: 0 } });
+const plain = new Client({ apiUrl: address, apiKey: null, callerOptions: { maxRetries: 0 } });
 
 function noted(name, part) {
   return new Proxy(part, {

@@ -69,7 +69,7 @@ async def talk(side: Side) -> None:
         await side.ask(f"patch of a cron, {name}", "PATCH", place, body)
     await side.ask("patch of a cron of nobody", "PATCH", f"/runs/crons/{NOBODY}", {"enabled": False})
     await side.ask("patch of a cron of no id", "PATCH", "/runs/crons/x", {"enabled": False})
-    wanted = {"metadata": {"found": 1}, "sort_order": "asc"}
+    wanted = {"metadata": {"found": 1}, "sort_by": "created_at", "sort_order": "asc"}
     await side.ask("search of crons", "POST", "/runs/crons/search", wanted)
     await side.ask(
         "search of crons, page", "POST", "/runs/crons/search", {**wanted, "limit": 1, "select": ["schedule"]}

@@ -71,19 +71,19 @@ class Reading:
     async def join(self, request: Request, run_id: str, thread_id: str | None) -> Response:
         """How a run ended, or will."""
         place, wanted = self.place(run_id, thread_id)
+        path = path_of(self.prefix, place, wanted)
+        headers = {"Content-Location": path, "Location": f"{path}/join"}
         try:
             await access_of(request).run(wanted, place, "read")
         except NotFound:
             if place is None:
-                return answer_with({"__error__": NOT_FOUND})
+                return answer_with({"__error__": NOT_FOUND}, headers)
             raise NotFound("Thread not found", code="thread_not_found") from None
         known = await self.parts.invocations.locate(wanted, place)
         if known is None:
             if place is not None and not await self.parts.invocations.has_thread(place):
                 raise NotFound("Thread not found", code="thread_not_found")
-            return answer_with({"__error__": NOT_FOUND})
-        path = path_of(self.prefix, place, wanted)
-        headers = {"Content-Location": path, "Location": f"{path}/join"}
+            return answer_with({"__error__": NOT_FOUND}, headers)
         leaving = self.leaving(request, wanted)
         return Waited(partial(self.ending, wanted, known.graph_id), headers, self.heartbeat_s, on_gone=leaving)
 
