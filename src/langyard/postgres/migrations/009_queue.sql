@@ -60,11 +60,14 @@ begin
     place := greatest(greatest(clock, head, 1000) + 20 * urgency, last) + 1;
     -- Others of the share may be on their way at this moment, unseen: each holds its place until it is stored, and who
     -- gets the lock after that sees it. Nobody waits.
-    while not pg_try_advisory_xact_lock(hashtextextended(share, place)) or exists (
-        select from langyard.runs r
-        where r.status = 'pending' and r.priority = urgency::smallint and r.turn = place
-            and langyard.share_of(r.fairness_group, r.user_id, r.assistant_id, r.graph_id) = share
-    ) loop
+    loop
+        if pg_try_advisory_xact_lock(hashtextextended(share, place)) then
+            -- A statement of its own, whose snapshot is younger than the lock.
+            perform from langyard.runs r
+            where r.status = 'pending' and r.priority = urgency::smallint and r.turn = place
+                and langyard.share_of(r.fairness_group, r.user_id, r.assistant_id, r.graph_id) = share;
+            exit when not found;
+        end if;
         place := place + 1;
     end loop;
     return place;
@@ -88,18 +91,25 @@ create trigger threads_let_in after update of open_runs on langyard.threads
 -- get one at once is told no, and finds the queue.
 create function langyard.has_room(graph text, graph_cap integer, asker text, user_cap integer) returns boolean
 language plpgsql as $$
+declare
+    running bigint;
 begin
     if graph_cap is not null then
-        if not pg_try_advisory_xact_lock(7301, hashtext(graph)) or graph_cap <= (
-            select count(*) from langyard.runs r where r.status = 'running' and r.graph_id = graph
-        ) then
+        if not pg_try_advisory_xact_lock(7301, hashtext(graph)) then
+            return false;
+        end if;
+        -- Counted by a statement of its own, whose snapshot is younger than the lock.
+        select count(*) into running from langyard.runs r where r.status = 'running' and r.graph_id = graph;
+        if running >= graph_cap then
             return false;
         end if;
     end if;
     if user_cap is not null and asker is not null then
-        if not pg_try_advisory_xact_lock(7302, hashtext(asker)) or user_cap <= (
-            select count(*) from langyard.runs r where r.status = 'running' and r.user_id = asker
-        ) then
+        if not pg_try_advisory_xact_lock(7302, hashtext(asker)) then
+            return false;
+        end if;
+        select count(*) into running from langyard.runs r where r.status = 'running' and r.user_id = asker;
+        if running >= user_cap then
             return false;
         end if;
     end if;
