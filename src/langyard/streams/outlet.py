@@ -5,7 +5,6 @@ Each event is encoded once, by the caller, and only if somebody reads it or will
 
 from __future__ import annotations
 
-import datetime as dt
 from uuid import UUID
 
 from langyard.model.events import Event, Sequence
@@ -17,7 +16,7 @@ from langyard.streams.port import Ended, NoRelay, Relay
 
 class Outlet:
     """Events of one attempt at a run. `followed`: another process reads them; `kept`: somebody may come for them later;
-    `watched`: another process waits for the end. They are numbered from `began_at` on, by the database's clock."""
+    `watched`: another process waits for the end. `sequence` numbers them."""
 
     def __init__(
         self,
@@ -29,7 +28,7 @@ class Outlet:
         followed: bool = False,
         kept: bool = False,
         watched: bool = False,
-        began_at: dt.datetime | None = None,
+        sequence: Sequence | None = None,
     ) -> None:
         self.followed = followed
         self._lease = lease
@@ -38,7 +37,7 @@ class Outlet:
         self._relay = relay or NoRelay()
         self._kept = kept
         self._watched = watched
-        self._sequence = Sequence(began_at)
+        self._sequence = sequence or Sequence()
         self._stored = 0
 
     @property

@@ -20,6 +20,7 @@ from langgraph.runtime import RunControl
 
 from langyard import serde
 from langyard.model.errors import LangyardError, LeaseLost
+from langyard.model.events import Sequence
 from langyard.model.runs import ClaimedRun, RunEnd, RunStatus, shown_error
 from langyard.postgres import runs as rows
 from langyard.postgres.checkpoints import Checkpointer, Scope
@@ -69,6 +70,8 @@ class Execution:
         self._protocol = bool(claimed.kwargs.get("event_streaming"))
         if self._protocol:
             self._modes, self._messages = set(MODES), None
+        # One for the run whatever becomes of its lease: numbers do not go back.
+        self._sequence = Sequence(claimed.claimed_at)
         self.lease = self._own_lease()
         self.outlet = self._own_outlet(claimed.followed)
         fresh = claimed.fresh and claimed.fence == 1
@@ -89,7 +92,7 @@ class Execution:
         return Outlet(
             self.lease, means.bus, means.writer, means.relay,
             followed=followed, watched=claimed.watched, kept=bool(claimed.kwargs.get("stream_resumable")),
-            began_at=claimed.claimed_at,
+            sequence=self._sequence,
         )  # fmt: skip
 
     def begin(self, done: Callable[[Execution], None]) -> None:
