@@ -282,7 +282,7 @@ class Execution:
         config = config_of(claimed, means.recursion_limit)
         saver = None if kwargs.get("temporary") else Checkpointer(means.database, means.writer, self._scope)
         options: dict[str, Any] = {
-            "stream_mode": [*((self._modes - {"events"}) | {"values"})],
+            "stream_mode": [*(self._modes | {"values"})],
             "subgraphs": bool(kwargs.get("stream_subgraphs")),
             "interrupt_before": kwargs.get("interrupt_before"),
             "interrupt_after": kwargs.get("interrupt_after"),
@@ -303,13 +303,8 @@ class Execution:
             value = await input_of(claimed, saver, config)
             options["context"] = context_of(claimed, pregel)
             self._effects = effects.bind(effects_of(self.lease, means, pregel))
-            if self._protocol:
-                graph_name = serde.dumps({"event": "running", "graph_name": claimed.graph_id})
-                self.outlet.publish("lifecycle", graph_name)
-                stream = protocol_parts(pregel, value, config, options)
-            else:
-                stream = parts(pregel, value, config, options, events="events" in self._modes)
-            async with aclosing(stream):
+            streamed = protocol_parts if self._protocol else parts
+            async with aclosing(streamed(pregel, value, config, options)) as stream:
                 async for namespace, mode, chunk in stream:
                     self._take(mode, namespace, chunk)
             return await self._settle(pregel, config, saver)

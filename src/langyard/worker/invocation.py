@@ -118,11 +118,12 @@ def _target(goto: Any) -> Any:
 
 
 async def parts(
-    graph: Pregel[Any, Any, Any, Any], value: Any, config: RunnableConfig, options: Mapping[str, Any], *, events: bool
+    graph: Pregel[Any, Any, Any, Any], value: Any, config: RunnableConfig, options: Mapping[str, Any]
 ) -> AsyncGenerator[Part, None]:
-    """What the graph streams as (namespace, mode, chunk); with `events` LangChain's own events among it."""
-    subgraphs = options["subgraphs"]
-    if not events:
+    """What the graph streams as (namespace, mode, chunk); with the mode `events` LangChain's own events among it."""
+    subgraphs, modes = options["subgraphs"], options["stream_mode"]
+    options = {**options, "stream_mode": [mode for mode in modes if mode != "events"]}
+    if "events" not in modes:
         async for item in graph.astream(value, config, **options):
             yield item if subgraphs else ((), *item)
         return

@@ -55,8 +55,8 @@ async def protocol_parts(
     graph: Pregel[Any, Any, Any, Any], value: Any, config: RunnableConfig, options: Mapping[str, Any]
 ) -> AsyncGenerator[Part, None]:
     """What the graph streams as (namespace, mode, chunk). Stopping it stops the graph."""
-    passed = ("interrupt_before", "interrupt_after", "durability", "context", "control")
-    kept = {name: options.get(name) for name in passed}
+    yield (), "lifecycle", {"event": "running", "graph_name": config["configurable"]["graph_id"]}
+    kept = {name: value for name, value in options.items() if name not in ("stream_mode", "subgraphs")}
     with suppress_langchain_beta_warning():
         run = await graph.astream_events(value, config, version="v3", transformers=[_Everything], **kept)
     async with run:
