@@ -106,6 +106,14 @@ class Vitals:
                 "pending_runs_wait_time_max_secs": queue.oldest_wait_s,
                 "pending_runs_wait_time_med_secs": queue.median_wait_s,
                 "pending_unblocked_runs_wait_time_max_secs": queue.oldest_unblocked_wait_s,
+                "graphs": {
+                    name: {
+                        "n_pending": graph.pending,
+                        "n_running": graph.running,
+                        "pending_runs_wait_time_max_secs": graph.oldest_wait_s,
+                    }
+                    for name, graph in queue.graphs.items()
+                },
             }
         return told
 

@@ -145,6 +145,15 @@ def shown_error(error: Mapping[str, Any]) -> dict[str, Any]:
 
 
 @dataclass(frozen=True, slots=True)
+class GraphQueue:
+    """How the queue stands for one graph; as `Queue`."""
+
+    pending: int
+    running: int
+    oldest_wait_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class Queue:
     """How the queue stands: runs that are due and wait, runs under way on all workers, and seconds of waiting.
 
@@ -156,3 +165,4 @@ class Queue:
     oldest_wait_s: float | None
     median_wait_s: float | None
     oldest_unblocked_wait_s: float | None
+    graphs: Mapping[str, GraphQueue] = field(default_factory=dict)

@@ -11,7 +11,7 @@ import psycopg
 
 from langyard import serde
 from langyard.model.errors import Unavailable
-from langyard.model.runs import Caps, ClaimedRun, Queue, Run, RunEnd, RunRequest
+from langyard.model.runs import Caps, ClaimedRun, GraphQueue, Queue, Run, RunEnd, RunRequest
 from langyard.postgres.arrays import Ints, Uuids
 from langyard.postgres.checkpoints import usable_head
 from langyard.postgres.database import Database, Row
@@ -287,7 +287,8 @@ async def queue(database: Database) -> Queue:
     """How the queue stands."""
     row = await database.fetch_one(_SQL["queue"])
     assert row is not None
-    return Queue(**row)
+    graphs = {name: GraphQueue(*figures) for name, figures in row["graphs"].items()}
+    return Queue(**{**row, "graphs": graphs})
 
 
 def _run(row: Row) -> Run:

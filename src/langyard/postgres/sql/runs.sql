@@ -395,5 +395,11 @@ select count(*) as pending,
     (select count(*) from langyard.runs where status = 'running') as running,
     extract(epoch from max(now() - available_at))::float8 as oldest_wait_s,
     extract(epoch from percentile_cont(0.5) within group (order by now() - available_at))::float8 as median_wait_s,
-    extract(epoch from max(now() - available_at) filter (where ready))::float8 as oldest_unblocked_wait_s
+    extract(epoch from max(now() - available_at) filter (where ready))::float8 as oldest_unblocked_wait_s,
+    (select coalesce(jsonb_object_agg(g.graph_id, jsonb_build_array(g.pending, g.running, g.oldest_wait_s)), '{}') from (
+        select r.graph_id, count(*) filter (where r.status = 'pending') as pending,
+            count(*) filter (where r.status = 'running') as running,
+            extract(epoch from max(now() - r.available_at) filter (where r.status = 'pending'))::float8 as oldest_wait_s
+        from langyard.runs r where r.status in ('pending', 'running') and r.available_at <= now() group by r.graph_id
+    ) as g) as graphs
 from langyard.runs where status = 'pending' and available_at <= now();
