@@ -54,6 +54,9 @@ class Access:
         """
         return value
 
+    async def session(self, action: str, session_id: str | None, /, **value: Any) -> None:
+        """Before something is done to a session, or to its workflow. It is its user's alone: a filter adds nothing."""
+
     async def thread(
         self, thread_id: UUID, action: str, /, *, otherwise: NotFound | None = None, **value: Any
     ) -> Mapping[str, Any]:
@@ -145,6 +148,12 @@ class GuardedAccess(Access):
     async def may(self, resource: str, action: str, /, **value: Any) -> Mapping[str, Any]:
         await self._ask(resource, action, value)
         return value
+
+    async def session(self, action: str, session_id: str | None, /, **value: Any) -> None:
+        known = {"thread_id": None, "session_id": session_id, "metadata": {}}
+        if action == "create_run":
+            known |= {"assistant_id": None, "run_id": None, "status": "pending", "kwargs": {}}
+        await self._ask("threads", action, {**known, **value})
 
     async def thread(
         self, thread_id: UUID, action: str, /, *, otherwise: NotFound | None = None, **value: Any

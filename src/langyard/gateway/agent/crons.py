@@ -121,9 +121,12 @@ def _add_making(router: APIRouter, parts: Parts, limits: Limits) -> None:
     async def made(request: Request, thread_id: UUID | None) -> Response:
         body = await read(request, CreateCronBody, limits)
         payload, access, cron_id = _checked(body), access_of(request), uuid7()
-        await access.use(await parts.crons.assistant(body.assistant_id))
+        assistant = await parts.crons.assistant(body.assistant_id)
+        await access.use(assistant)
         if thread_id is not None:
-            await access.thread(thread_id, "create_run", otherwise=parts.crons.no_thread(thread_id), metadata={})
+            nobody = parts.crons.no_thread(thread_id)
+            asked = {"run_id": None, "status": "pending", "metadata": {}, "kwargs": dict(payload)}
+            await access.thread(thread_id, "create_run", otherwise=nobody, assistant_id=assistant.assistant_id, **asked)
         value, _ = await access.creating(
             "crons",
             cron_id,

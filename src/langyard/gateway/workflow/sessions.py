@@ -35,14 +35,14 @@ def routes(parts: Parts, limits: Limits) -> APIRouter:
         """A new session. `POST /workflow/execute` makes one by itself; this one may have data and a life of its own."""
         body = await read_body(request, CreateSessionBody, limits)
         user_id = asking_of(request, body.user_id).user_id
-        await access_of(request).may("threads", "create", session_id=body.session_id, metadata={})
+        await access_of(request).session("create", body.session_id)
         made = await parts.sessions.create(user_id, session_id=body.session_id, data=body.data, ttl_s=body.ttl)
         return answer_json(_plain(made), 201)
 
     @router.get("/sessions", responses={200: {"model": SessionsAnswer}, **problems(422, 503)})
     async def search(request: Request, principal: Asking, limit: Limit = 50, offset: Offset = 0) -> Response:
         """One's own live sessions, last used first. Listing uses none of them."""
-        await access_of(request).may("threads", "search", metadata={}, limit=limit, offset=offset)
+        await access_of(request).session("search", None, limit=limit, offset=offset)
         found = await parts.sessions.search(principal.user_id, limit=limit + 1, offset=offset)
         more = len(found) > limit
         listed = [_plain(session) for session in found[:limit]]
@@ -51,7 +51,7 @@ def routes(parts: Parts, limits: Limits) -> APIRouter:
     @router.get("/sessions/{session_id:path}", responses={200: {"model": SessionAnswer}, **problems(404, 422, 503)})
     async def get(request: Request, session_id: str, principal: Asking) -> Response:
         """A session. Getting it is using it: it lives on for its full time from now."""
-        await access_of(request).may("threads", "read", session_id=session_id)
+        await access_of(request).session("read", session_id)
         return answer_json(_plain(await parts.sessions.get(session_id, principal.user_id)))
 
     @router.patch(
@@ -63,13 +63,13 @@ def routes(parts: Parts, limits: Limits) -> APIRouter:
         """Merge keys into the session's data: a key that is given replaces that key, the others stay."""
         body = await read_body(request, UpdateSessionBody, limits)
         user_id = asking_of(request, body.user_id).user_id
-        await access_of(request).may("threads", "update", session_id=session_id, metadata={})
+        await access_of(request).session("update", session_id)
         return answer_json(_plain(await parts.sessions.update(session_id, user_id, body.data)))
 
     @router.delete("/sessions/{session_id:path}", status_code=204, responses=problems(404, 422, 503))
     async def delete(request: Request, session_id: str, principal: Asking) -> Response:
         """The same as `DELETE /workflow/{session_id}`: nothing of the session is left."""
-        await access_of(request).may("threads", "delete", session_id=session_id)
+        await access_of(request).session("delete", session_id)
         await parts.conversations.delete(session_id, principal.user_id)
         return Response(status_code=204)
 

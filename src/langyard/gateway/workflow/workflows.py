@@ -9,6 +9,7 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
+from langyard.assistants import system_id
 from langyard.conversations import Turn
 from langyard.gateway.access import Access, Asking, access_of, asking_of
 from langyard.gateway.openapi import body_of, events, idempotent, problems
@@ -88,7 +89,7 @@ def _reading(router: APIRouter, parts: Parts, catalogue: Catalogue) -> None:
     )
     async def status(request: Request, session_id: str, principal: Asking) -> Response:
         """Where the session stands: its latest run, and what waits for an answer."""
-        await access_of(request).may("threads", "read", session_id=session_id)
+        await access_of(request).session("read", session_id)
         found = await parts.conversations.status(session_id, principal.user_id)
         run = found.run
         return answer_json(
@@ -106,20 +107,20 @@ def _reading(router: APIRouter, parts: Parts, catalogue: Catalogue) -> None:
     @router.delete("/workflow/{session_id:path}", status_code=204, responses=problems(404, 422, 503))
     async def delete(request: Request, session_id: str, principal: Asking) -> Response:
         """Stop what runs in the session and delete it with its state, its runs and their events."""
-        await access_of(request).may("threads", "delete", session_id=session_id)
+        await access_of(request).session("delete", session_id)
         await parts.conversations.delete(session_id, principal.user_id)
         return Response(status_code=204)
 
     @router.get("/workflows", responses={200: {"model": WorkflowsAnswer}})
     async def workflows(request: Request) -> Response:
         """The workflows there are, with the JSON schemas of what they take and give."""
-        await access_of(request).may("assistants", "search", metadata={})
+        await access_of(request).may("assistants", "search", graph_id=None, metadata={}, limit=1000, offset=0)
         return answer_json({"workflows": await catalogue.all()})
 
     @router.get("/workflows/{name:path}", responses={200: {"model": WorkflowAnswer}, **problems(404, 503)})
     async def workflow(request: Request, name: str) -> Response:
         """One workflow."""
-        await access_of(request).may("assistants", "read", graph_id=name)
+        await access_of(request).may("assistants", "read", assistant_id=system_id(name), graph_id=name, metadata={})
         return answer_json(await catalogue.get(name))
 
 
@@ -131,8 +132,8 @@ async def _execution(
 ) -> Begin:
     config = body.config.model_dump(exclude_none=True) if body.config is not None else None
     kwargs = {"input": body.input_data, "config": config}
-    asked = {"session_id": body.session_id, "graph_id": body.workflow_type, "metadata": {}, "kwargs": kwargs}
-    await access.may("threads", "create_run", **asked)
+    asked = {"assistant_id": system_id(body.workflow_type), "graph_id": body.workflow_type, "kwargs": kwargs}
+    await access.session("create_run", body.session_id, **asked)
 
     async def begin(run_id: UUID | None) -> Turn:
         return await parts.conversations.start(
@@ -155,7 +156,7 @@ async def _resumption(
     parts: Parts, access: Access, session_id: str, body: ResumeBody, user_id: str, stream_mode: Sequence[str]
 ) -> Begin:
     kwargs = {"command": {"resume": body.answer}}
-    await access.may("threads", "create_run", session_id=session_id, metadata={}, kwargs=kwargs)
+    await access.session("create_run", session_id, kwargs=kwargs)
 
     async def begin(run_id: UUID | None) -> Turn:
         return await parts.conversations.start_resume(

@@ -59,7 +59,9 @@ class Reading:
                 raise Invalid(f"select {name[:50]!r} is none of {', '.join(FIELDS)}.")
         access = access_of(request)
         await access.thread(wanted, "read")
-        await access.may("threads", "search", thread_id=wanted, metadata={})
+        allowed = await access.searching("threads", {"thread_id": wanted, "metadata": {}})
+        if not await access.owns("threads", wanted, allowed.get("allowed")):
+            return answer_with([])
         found = await self.parts.invocations.search(
             wanted,
             status=request.query_params.get("status") or None,
