@@ -72,7 +72,7 @@ class Assistants:
         self._system = {row["assistant_id"]: _assistant(row) for row in found}
         self._synced = set(names)
 
-    async def resolve(self, wanted: str, user_id: str | None = None) -> Assistant:
+    async def resolve(self, wanted: str) -> Assistant:
         """The assistant a request means: by its id, or a graph's system assistant by the graph's name.
 
         Raises `Invalid` (`unknown_assistant`) for what is neither, `NotFound` (`assistant_not_found`) for an id that
@@ -98,7 +98,7 @@ class Assistants:
                 self._system[assistant_id] = found
         return found
 
-    async def get(self, assistant_id: UUID, user_id: str | None = None) -> Assistant:
+    async def get(self, assistant_id: UUID) -> Assistant:
         """Raises `NotFound` (`assistant_not_found`)."""
         row = await rows.find(self._database, assistant_id)
         if row is None:
@@ -116,7 +116,6 @@ class Assistants:
         context: Mapping[str, Any] | None = None,
         metadata: Mapping[str, Any] | None = None,
         if_exists: Literal["raise", "do_nothing"] = "raise",
-        user_id: str | None = None,
     ) -> Assistant:
         """A new assistant, version 1, or with `do_nothing` the one there is.
 
@@ -140,7 +139,7 @@ class Assistants:
             raise Conflict(f"Assistant {wanted} already exists", code="assistant_exists")
         return _assistant(row)
 
-    async def update(self, assistant_id: UUID, fields: Mapping[str, Any], user_id: str | None = None) -> Assistant:
+    async def update(self, assistant_id: UUID, fields: Mapping[str, Any]) -> Assistant:
         """A new version of the assistant, active from now on: metadata is merged, every other field given replaced.
 
         Raises `NotFound`, and what `create` raises.
@@ -161,7 +160,7 @@ class Assistants:
             raise NotFound(f"Assistant {assistant_id} not found", code="assistant_not_found")
         return _assistant(row)
 
-    async def activate(self, assistant_id: UUID, version: int, user_id: str | None = None) -> Assistant:
+    async def activate(self, assistant_id: UUID, version: int) -> Assistant:
         """The assistant, again as it was at that version. Raises `NotFound` (`version_not_found`)."""
         row = await rows.activate(self._database, assistant_id, version)
         self._forget(assistant_id)
@@ -177,7 +176,6 @@ class Assistants:
         metadata: Mapping[str, Any] | None = None,
         limit: int = 10,
         offset: int = 0,
-        user_id: str | None = None,
     ) -> list[Mapping[str, Any]]:
         """Its versions, newest first. Raises `NotFound` when there is no such assistant."""
         found = await rows.versions(self._database, assistant_id, metadata, limit, offset)
@@ -185,7 +183,7 @@ class Assistants:
             await self._check_there(assistant_id)
         return list(found)
 
-    async def search(self, wanted: Search, user_id: str | None = None) -> list[Assistant]:
+    async def search(self, wanted: Search) -> list[Assistant]:
         """The assistants that fit all filters."""
         await self._sync()
         found = await rows.search(
@@ -197,7 +195,7 @@ class Assistants:
         )
         return [_assistant(row) for row in found]
 
-    async def count(self, filters: Mapping[str, Any], user_id: str | None = None) -> int:
+    async def count(self, filters: Mapping[str, Any]) -> int:
         """How many assistants fit all filters."""
         await self._sync()
         return await rows.count(self._database, filters)
@@ -206,7 +204,7 @@ class Assistants:
         """Its pending and running runs: what is to be stopped when it is deleted."""
         return await rows.open_runs(self._database, assistant_id)
 
-    async def delete(self, assistant_id: UUID, user_id: str | None = None) -> None:
+    async def delete(self, assistant_id: UUID) -> None:
         """Delete it with its versions and crons. A system assistant is back at the next start. Raises `NotFound`."""
         deleted = await rows.delete(self._database, assistant_id)
         self._forget(assistant_id)

@@ -117,7 +117,7 @@ class Crons:
             raise _no_assistant(payload["assistant_id"])
         raise self.no_thread(thread_id)
 
-    async def get(self, cron_id: UUID, user_id: str | None = None) -> Cron:
+    async def get(self, cron_id: UUID) -> Cron:
         """Raises `NotFound` (`cron_not_found`)."""
         row = await rows.find(self._database, cron_id)
         if row is None:
@@ -130,7 +130,6 @@ class Crons:
         changes: Mapping[str, Any],
         *,
         end_time: dt.datetime | None = None,
-        user_id: str | None = None,
     ) -> Cron:
         """The cron with these fields, each replaced as a whole but for metadata, which is merged; `end_time` counts if
         `changes` names it.
@@ -158,18 +157,18 @@ class Crons:
             raise NotFound(f"Cron '{cron_id}' not found", code="cron_not_found")
         return _cron(row)
 
-    async def delete(self, cron_id: UUID, user_id: str | None = None) -> None:
+    async def delete(self, cron_id: UUID) -> None:
         """Delete it; a run it has made goes on. Raises `NotFound` (`cron_not_found`)."""
         if not await rows.delete(self._database, cron_id):
             raise NotFound("Not Found", code="cron_not_found")
 
-    async def search(self, wanted: Search, user_id: str | None = None) -> list[Cron]:
+    async def search(self, wanted: Search) -> list[Cron]:
         """The crons that fit all filters."""
         order = (wanted.sort_by, wanted.sort_order)
         found = await rows.search(self._database, wanted.filters, order=order, limit=wanted.limit, offset=wanted.offset)
         return [_cron(row) for row in found]
 
-    async def count(self, filters: Mapping[str, Any], user_id: str | None = None) -> int:
+    async def count(self, filters: Mapping[str, Any]) -> int:
         """How many crons fit all filters."""
         return await rows.count(self._database, filters)
 

@@ -39,13 +39,12 @@ class States:
         place: Mapping[str, Any] | None = None,
         *,
         subgraphs: bool = False,
-        user_id: str | None = None,
     ) -> Json:
         """The latest state, or that at `place` (`checkpoint_id`, `checkpoint_ns`, `checkpoint_map`). Raises `NotFound`.
 
         A thread on which nothing has happened has an empty state, and so has a checkpoint that there is not.
         """
-        thread = await self._threads.get(thread_id, user_id)
+        thread = await self._threads.get(thread_id)
         graph_id = thread.metadata.get("graph_id")
         if not graph_id:
             return no_state()
@@ -60,10 +59,9 @@ class States:
         limit: int,
         before: str | None = None,
         metadata: Mapping[str, Any] | None = None,
-        user_id: str | None = None,
     ) -> list[Json]:
         """Up to `limit` states, newest first. Raises `NotFound`."""
-        thread = await self._threads.get(thread_id, user_id)
+        thread = await self._threads.get(thread_id)
         if not thread.metadata.get("graph_id"):
             return []
         graph, config = await self._config(thread_id, thread.metadata, thread.config, place)
@@ -75,8 +73,6 @@ class States:
         thread_id: UUID,
         supersteps: Sequence[Sequence[Mapping[str, Any]]],
         place: Mapping[str, Any] | None = None,
-        *,
-        user_id: str | None = None,
     ) -> Updated:
         """Apply updates as if nodes had made them, one checkpoint a superstep, all or none.
 

@@ -76,7 +76,6 @@ class Threads:
         metadata: Mapping[str, Any] | None = None,
         ttl: Ttl | None = None,
         if_exists: Literal["raise", "do_nothing"] = "raise",
-        user_id: str | None = None,
     ) -> Thread:
         """A new thread, or with `do_nothing` the one there is. Raises `Conflict` (`thread_exists`)."""
         wanted, ttl = thread_id or uuid7(), ttl or self._ttl
@@ -89,16 +88,14 @@ class Threads:
             raise Conflict(f"Thread with ID {wanted} already exists", code="thread_exists")
         return _thread(row)
 
-    async def get(self, thread_id: UUID, user_id: str | None = None) -> Thread:
+    async def get(self, thread_id: UUID) -> Thread:
         """Raises `NotFound` (`thread_not_found`)."""
         row = await rows.find(self._database, thread_id)
         if row is None:
             raise not_found(thread_id)
         return _thread(row)
 
-    async def update(
-        self, thread_id: UUID, metadata: Mapping[str, Any], ttl: Ttl | None = None, user_id: str | None = None
-    ) -> Thread:
+    async def update(self, thread_id: UUID, metadata: Mapping[str, Any], ttl: Ttl | None = None) -> Thread:
         """The thread after its metadata took these keys over. Raises `NotFound`."""
         seconds, strategy = (ttl.seconds, ttl.strategy) if ttl else (None, None)
         row = await rows.merge(self._database, thread_id, own_metadata(metadata), seconds, strategy)
@@ -106,7 +103,7 @@ class Threads:
             raise NotFound("Not Found", code="thread_not_found")
         return _thread(row)
 
-    async def search(self, wanted: Search, user_id: str | None = None) -> list[Thread]:
+    async def search(self, wanted: Search) -> list[Thread]:
         """The threads that fit all filters."""
         paths = list(wanted.extract.values())
         found = await rows.search(
@@ -119,11 +116,11 @@ class Threads:
         )
         return [_thread(row, list(wanted.extract)) for row in found]
 
-    async def count(self, filters: Mapping[str, Any], user_id: str | None = None) -> int:
+    async def count(self, filters: Mapping[str, Any]) -> int:
         """How many threads fit all filters."""
         return await rows.count(self._database, filters)
 
-    async def copy(self, thread_id: UUID, user_id: str | None = None) -> Thread:
+    async def copy(self, thread_id: UUID) -> Thread:
         """A new thread with the same metadata, values and whole history. Raises `Conflict` when there is no source."""
         seconds, strategy = (self._ttl.seconds, self._ttl.strategy) if self._ttl else (None, None)
         row = await rows.copy(self._database, thread_id, uuid4(), ttl_s=seconds, strategy=strategy)
@@ -139,23 +136,23 @@ class Threads:
         """Threads that this assistant's runs made or used last, those that pass `allowed` if it is given."""
         return await rows.of_assistant(self._database, assistant_id, limit, allowed)
 
-    async def delete(self, thread_ids: Sequence[UUID], user_id: str | None = None) -> int:
+    async def delete(self, thread_ids: Sequence[UUID]) -> int:
         """Delete those there are, each with all that belongs to it; how many there were."""
         deleted = 0
         for start in range(0, len(thread_ids), _BATCH):
             deleted += await rows.delete(self._database, thread_ids[start : start + _BATCH])
         return deleted
 
-    async def keep_latest(self, thread_ids: Sequence[UUID], user_id: str | None = None) -> int:
+    async def keep_latest(self, thread_ids: Sequence[UUID]) -> int:
         """Delete the history of these threads but for its latest state; how many there were with nothing running."""
         kept = 0
         for thread_id in thread_ids:
             kept += await keep_latest(self._database, self._writer, thread_id)
         return kept
 
-    async def storage(self, thread_id: UUID, user_id: str | None = None) -> Mapping[str, Any]:
+    async def storage(self, thread_id: UUID) -> Mapping[str, Any]:
         """What its checkpoints take, by kind. Raises `NotFound`."""
-        await self.get(thread_id, user_id)
+        await self.get(thread_id)
         return await rows.storage(self._database, thread_id)
 
     async def sweep(self, limit: int = 10_000) -> int:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from langgraph_sdk import get_client
+from langgraph_sdk.client import LangGraphClient
 
 from langyard.app import App
 from langyard.config import read_project
@@ -112,6 +113,7 @@ class Guarded:
     """A server with `auth`, and clients of it by user."""
 
     served: Served
+    clients: dict[str, LangGraphClient] = field(default_factory=dict)
 
     @property
     def app(self) -> App:
@@ -125,7 +127,9 @@ class Guarded:
         return found
 
     def sdk(self, user: str) -> Any:
-        return get_client(url=str(self.served.http.base_url), headers=self.as_user(user))
+        if user not in self.clients:
+            self.clients[user] = get_client(url=str(self.served.http.base_url), headers=self.as_user(user))
+        return self.clients[user]
 
     def as_user(self, user: str) -> dict[str, str]:
         return {"Authorization": f"Bearer {user}"}
@@ -151,4 +155,9 @@ async def guarded(
     """The project served, under these settings of the gateway."""
     found = read_project(project(folder, source, **sections))
     async with serve(database, project=found, **(settings or {})) as served:
-        yield Guarded(served)
+        server = Guarded(served)
+        try:
+            yield server
+        finally:
+            for client in server.clients.values():
+                await client.aclose()

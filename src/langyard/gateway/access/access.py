@@ -150,7 +150,7 @@ class GuardedAccess(Access):
         return value
 
     async def session(self, action: str, session_id: str | None, /, **value: Any) -> None:
-        known = {"thread_id": None, "session_id": session_id, "metadata": {}}
+        known: dict[str, Any] = {"thread_id": None, "session_id": session_id, "metadata": {}}
         if action == "create_run":
             known |= {"assistant_id": None, "run_id": None, "status": "pending", "kwargs": {}}
         await self._ask("threads", action, {**known, **value})
