@@ -14,6 +14,7 @@ COMMANDS = {
     "run": "Run one workflow here and print what it gave; no server is needed.",
     "workflows": "List the workflows of a project, and what is wrong with those that cannot be loaded.",
     "init": "Write a small working project.",
+    "runs": "Look after runs: list and show them, cancel one, drive one again, put right what is wrong.",
     "migrate": "Bring the database to the schema that this Langyard needs.",
     "version": "Print the version.",
 }

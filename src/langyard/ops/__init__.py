@@ -1,0 +1,1 @@
+"""Looking after a server: plain functions on its database, for the command line."""
