@@ -99,20 +99,28 @@ def runs(
         listed = [{"what": each.what, "id": each.id, "done": each.done} for each in repairs]
         lines = [f"{each.id}  {each.what}: {each.done}" for each in repairs] or ["Nothing is wrong."]
         _print(listed if as_json else "\n".join(lines), as_json=as_json)
+    elif run_id is None:
+        raise typer.BadParameter(f"`langyard runs {action}` needs a RUN.")
     else:
-        if run_id is None:
-            raise typer.BadParameter(f"`langyard runs {action}` needs a RUN.")
-        wanted_id = _uuid(run_id, "RUN")
-        if action is Action.show:
-            shown = _on_database(settings, lambda database: ops.show(database, wanted_id))
-            _print(shown if as_json else _shown(shown), as_json=as_json)
-        elif action is Action.cancel:
-            state = _on_database(settings, lambda database: ops.cancel(database, wanted_id, rollback=rollback))
-            said = "It has ended." if state == "ended" else "It is told to stop."
-            _print({"run_id": wanted_id, "state": state} if as_json else said, as_json=as_json)
-        else:
-            made = _on_database(settings, lambda database: ops.retry(database, wanted_id, checkpoint_id=checkpoint))
-            _print({"run_id": made, "retry_of": wanted_id} if as_json else str(made), as_json=as_json)
+        _one(settings, action, _uuid(run_id, "RUN"), rollback=rollback, checkpoint=checkpoint, as_json=as_json)
+
+
+def _one(
+    settings: Settings, action: Action, run_id: UUID, *, rollback: bool, checkpoint: str | None, as_json: bool
+) -> None:
+    """What is done with one run."""
+    from langyard.ops import runs as ops
+
+    if action is Action.show:
+        shown = _on_database(settings, lambda database: ops.show(database, run_id))
+        _print(shown if as_json else _shown(shown), as_json=as_json)
+    elif action is Action.cancel:
+        state = _on_database(settings, lambda database: ops.cancel(database, run_id, rollback=rollback))
+        said = "It has ended." if state == "ended" else "It is told to stop."
+        _print({"run_id": run_id, "state": state} if as_json else said, as_json=as_json)
+    else:
+        made = _on_database(settings, lambda database: ops.retry(database, run_id, checkpoint_id=checkpoint))
+        _print({"run_id": made, "retry_of": run_id} if as_json else str(made), as_json=as_json)
 
 
 def _on_database(settings: Settings, work: Callable[[Database], Awaitable[T]]) -> T:
