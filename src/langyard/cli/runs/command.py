@@ -1,20 +1,18 @@
-"""`langyard runs`: look after the runs of a server, on its database; the server need not answer, or be up."""
+"""The command `langyard runs`: look after runs, on the database; the server need not answer, or be up."""
 
 from __future__ import annotations
 
 import asyncio
-import datetime as dt
 import enum
-import json
-import sys
-from collections.abc import Awaitable, Callable, Mapping
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Annotated, TypeVar
 from uuid import UUID
 
 import typer
 
 from langyard.cli.flags import Home
 from langyard.cli.progress import Progress
+from langyard.cli.runs.printing import described, show, table
 from langyard.cli.storage import opened
 from langyard.config import Settings, load
 from langyard.model.errors import Invalid
@@ -23,7 +21,6 @@ if TYPE_CHECKING:
     from langyard.postgres.database import Database
 
 T = TypeVar("T")
-_COLUMNS = ("run_id", "status", "graph_id", "attempt", "created_at", "thread_id", "error")
 
 
 class Action(enum.StrEnum):
@@ -90,7 +87,7 @@ def runs(
             limit=limit,
         )
         found = _on_database(settings, lambda database: ops.search(database, wanted))
-        _print(found if as_json else _table(found), as_json=as_json)
+        show(found if as_json else table(found), as_json=as_json)
     elif action is Action.repair:
         ttl_s, most = settings.worker.lease_ttl_seconds, settings.runs.max_attempts
         repairs = _on_database(
@@ -98,7 +95,7 @@ def runs(
         )
         listed = [{"what": each.what, "id": each.id, "done": each.done} for each in repairs]
         lines = [f"{each.id}  {each.what}: {each.done}" for each in repairs] or ["Nothing is wrong."]
-        _print(listed if as_json else "\n".join(lines), as_json=as_json)
+        show(listed if as_json else "\n".join(lines), as_json=as_json)
     elif run_id is None:
         raise typer.BadParameter(f"`langyard runs {action}` needs a RUN.")
     else:
@@ -113,14 +110,14 @@ def _one(
 
     if action is Action.show:
         shown = _on_database(settings, lambda database: ops.show(database, run_id))
-        _print(shown if as_json else _shown(shown), as_json=as_json)
+        show(shown if as_json else described(shown), as_json=as_json)
     elif action is Action.cancel:
         state = _on_database(settings, lambda database: ops.cancel(database, run_id, rollback=rollback))
         said = "It has ended." if state == "ended" else "It is told to stop."
-        _print({"run_id": run_id, "state": state} if as_json else said, as_json=as_json)
+        show({"run_id": run_id, "state": state} if as_json else said, as_json=as_json)
     else:
         made = _on_database(settings, lambda database: ops.retry(database, run_id, checkpoint_id=checkpoint))
-        _print({"run_id": made, "retry_of": run_id} if as_json else str(made), as_json=as_json)
+        show({"run_id": made, "retry_of": run_id} if as_json else str(made), as_json=as_json)
 
 
 def _on_database(settings: Settings, work: Callable[[Database], Awaitable[T]]) -> T:
@@ -152,42 +149,3 @@ def _seconds(text: str) -> float:
     if not number.isdecimal() or len(number) > 9 or unit not in units:
         raise Invalid(f"--older-than is {text[:50]!r}; accepted: a whole number with s, m, h or d, as in 10m.")
     return float(number) * units[unit]
-
-
-def _print(what: Any, *, as_json: bool) -> None:
-    text = json.dumps(what, ensure_ascii=False, indent=2, default=str) if as_json else what
-    sys.stdout.write(text + "\n")
-
-
-def _table(found: list[dict[str, Any]]) -> str:
-    if not found:
-        return "There are no such runs."
-    lines = [[_cell(name, row[name]) for name in _COLUMNS] for row in found]
-    widths = [max(len(name), *(len(line[n]) for line in lines)) for n, name in enumerate(_COLUMNS)]
-    shown = [_COLUMNS, *lines]
-    return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in shown
-    )
-
-
-def _shown(run: Mapping[str, Any]) -> str:
-    width = max(len(name) for name in run)
-    lines = [
-        f"{name:{width}}  {_cell(name, value)}" for name, value in run.items() if name not in ("kwargs", "checkpoints")
-    ]
-    lines += ["", "checkpoints of the thread, the latest first"]
-    own = str(run["run_id"])
-    for each in run["checkpoints"]:
-        whose = "this run" if each["run_id"] == own else f"run {each['run_id']}"
-        lines.append(f"  {each['checkpoint_id']}  step {each['step']}  {each['source']}  {whose}")
-    return "\n".join(lines)
-
-
-def _cell(name: str, value: Any) -> str:
-    if value is None:
-        return "-"
-    if isinstance(value, dt.datetime):
-        return value.astimezone(dt.UTC).isoformat(sep=" ", timespec="seconds")
-    if name == "error" and isinstance(value, dict):
-        return f"{value.get('error')}: {value.get('message')}"
-    return json.dumps(value, ensure_ascii=False, default=str) if isinstance(value, dict | list) else str(value)
