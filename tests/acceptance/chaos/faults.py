@@ -59,6 +59,8 @@ class Faults:
         await server.end(signal.SIGKILL)
         await asyncio.sleep(self._random.uniform(0, 2))
         await server.start()
+        # Somebody must be there to take its runs over, or what is measured is how long a process takes to start.
+        await server.ready()
 
     async def _drain(self, server: Server) -> None:
         await server.end(signal.SIGTERM)

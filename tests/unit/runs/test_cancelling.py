@@ -8,6 +8,7 @@ import uuid
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 import psycopg
 import pytest
@@ -344,3 +345,27 @@ async def test_a_thread_at_a_breakpoint_is_there_again_when_a_later_run_is_gone(
     if begun:
         assert await rows.roll_back(bench.database, later.run_id, later.fence, b"{}")
     assert ((await bench.thread())["status"], (await bench.thread())["open_runs"]) == ("interrupted", 0)
+
+
+@pytest.mark.slow
+async def test_a_run_that_is_stopped_while_the_database_is_away_leaves_what_it_has_left(served, postgres_url, caplog):
+    app, gate = served.app, served.gate
+    thread_id = uuid.uuid4()
+    request = RunRequest(run_id=uuid7(), graph_id="gate", kwargs={"input": {}}, thread_id=thread_id, may_create=True)
+    started: StartedRun | None = await app.runs.start(request, events=False)
+    assert started is not None
+    await gate.reached()
+    await rows.cancel(app.database, request.run_id, action="interrupt", **ASKED)
+    name = urlsplit(app.database.url).path.strip("/")
+    async with await psycopg.AsyncConnection.connect(postgres_url, autocommit=True) as other:
+        await other.execute(f'alter database "{name}" allow_connections false')
+        cut = "select pg_terminate_backend(pid, 5000) from pg_stat_activity where datname = %s"
+        await other.execute(cut, [name])
+        app.worker.cancel(request.run_id, "interrupt", "somebody asked")
+        await until(lambda: caplog.text.count("database unavailable") > 3)
+        await other.execute(f'alter database "{name}" allow_connections true')
+    with started.reader as reader:
+        async with asyncio.timeout(60):
+            end = await reader.wait_end()
+    assert (end.status, end.waiting) == ("interrupted", True)
+    assert json.loads(end.values or b"{}")["log"] == ["x=0"]

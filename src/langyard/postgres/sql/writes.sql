@@ -78,7 +78,7 @@ with locked as (
         open_runs = t.open_runs - 1,
         revision = t.revision + 1,
         status = case when t.open_runs > 1 then 'busy' else f.thread_status end,
-        waiting = f.thread_status = 'interrupted',
+        waiting = case when f.interrupts is null then t.waiting else f.thread_status = 'interrupted' end,
         "values" = coalesce(f.state::jsonb, t."values"),
         interrupts = coalesce(f.interrupts::jsonb, t.interrupts),
         config = coalesce(f.config::jsonb, t.config),
