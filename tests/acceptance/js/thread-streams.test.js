@@ -38,3 +38,29 @@ test("a thread's stream in the older way tells of each run's begin and end", asy
   leaving.abort();
   assert.ok(told.length >= 1);
 });
+
+for (const transport of ["sse", "websocket"]) {
+  test(`a thread gives its state and its tree, over ${transport}`, async () => {
+    const thread = threads.stream({ assistantId: "steps", transport });
+    try {
+      await thread.run.start({ input: { x: 1 } });
+      assert.deepEqual(await thread.values, { x: 3, log: ["a", "b"] });
+      assert.equal((await thread.agent.getTree()).tree.status, "completed");
+    } finally {
+      await thread.close();
+    }
+  });
+
+  test(`a thread says the words of a model, over ${transport}`, async () => {
+    const thread = threads.stream({ assistantId: "speaking", transport });
+    try {
+      const said = (async () => {
+        for await (const message of thread.messages) return await message.text;
+      })();
+      await thread.run.start({ input: { messages: [{ role: "user", content: "hi" }] } });
+      assert.equal(await said, "hello brave new world");
+    } finally {
+      await thread.close();
+    }
+  });
+}
