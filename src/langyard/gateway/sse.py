@@ -17,6 +17,7 @@ from langyard.gateway.errors import of_any
 from langyard.streams import Subscription
 
 HEARTBEAT = b": heartbeat\r\n\r\n"
+_BREAKS = dict.fromkeys(map(ord, "\r\n\0"))
 HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 # What the run itself publishes and this stream says in its own words: how it ended.
 _OWN = ("end", "error")
@@ -24,9 +25,15 @@ _ERROR = 400
 
 
 def frame(name: str, data: bytes, id: str | None = None) -> bytes:
-    """One event; `data` is one line."""
-    last = b"id: %b\r\n\r\n" % id.encode() if id is not None else b"\r\n"
-    return b"event: %b\r\ndata: %b\r\n%b" % (name.encode(), data, last)
+    """One event; `data` is one line. A name may hold those of users' nodes: what would end its line is left out."""
+    last = b"id: %b\r\n\r\n" % _line(id) if id is not None else b"\r\n"
+    return b"event: %b\r\ndata: %b\r\n%b" % (_line(name), data, last)
+
+
+def _line(text: str) -> bytes:
+    if not text.isprintable():
+        text = text.translate(_BREAKS)
+    return text.encode("utf-8", "replace")
 
 
 class EventStream(Response):

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 from uuid import UUID, uuid4
 
+from langyard import serde
 from langyard.gateway.sse import EventStream, frame
 from langyard.model.errors import Unavailable
 from langyard.model.events import Event
@@ -173,3 +174,12 @@ async def test_who_leaves_while_the_end_is_awaited_leaves_no_one_waiting():
     await serving
     async with asyncio.timeout(5):
         await stopped.wait()
+
+
+def test_no_name_ends_its_line():
+    """Names of events hold the names of users' nodes (peers' regression 14)."""
+    said = frame("updates|a\r\nevent: end\rdata: {}\n\x00:1", b'{"a":1}', "7\r\nid: 8")
+    assert said == b'event: updates|aevent: enddata: {}:1\r\ndata: {"a":1}\r\nid: 7id: 8\r\n\r\n'
+    assert frame("updates|進\ud800", serde.dumps({"é": "\ud800\r\n"})) == (
+        'event: updates|進?\r\ndata: {"é":"?\\r\\n"}\r\n\r\n'.encode()
+    )

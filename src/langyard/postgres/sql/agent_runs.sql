@@ -106,5 +106,7 @@ with old as (
     for update skip locked
 ), events as (
     delete from langyard.events e using old where e.run_id = old.run_id
+), effects as (
+    delete from langyard.effects e using old where e.run_id = old.run_id
 )
 delete from langyard.runs r using old where r.run_id = old.run_id;
