@@ -352,7 +352,7 @@ class Runs:
                 log.warning("cannot look for ended runs: %s", error.detail)
 
     async def _end_told(self, run_id: UUID) -> None:
-        await self._remote.grace()
+        # Not if a relay was quicker. Nor is it waited for: whichever brings the end first is right.
         if self._bus.open(run_id):
             await self._publish_end(run_id)
 

@@ -203,6 +203,6 @@ async def test_while_all_is_well_the_log_is_not_read(ends: OverRedis, monkeypatc
             publish(outlet, *range(burst * 5, burst * 5 + 5))
             await taken(reader, 5)
             await ends.writer.commit()
-        await ends.finish(outlet)
-        await all_of(reader)
         assert asked == []
+        await ends.finish(outlet)
+        assert await all_of(reader)

@@ -107,11 +107,6 @@ class RemoteEvents:
         if followed.seen < followed.told:
             await self.pull(run_id, followed.told)
 
-    async def grace(self) -> None:
-        """A notification of an end may be a moment ahead of what a relay tells of it."""
-        if self._relay.live:
-            await asyncio.sleep(GRACE_S)
-
     def complete(self, ended: Ended) -> bool:
         """Whether all stored events of a run that has ended are handed out, as far as it is followed."""
         followed = self._runs.get(ended.end.run_id)
