@@ -54,6 +54,10 @@ chaos: setup ## Kill, freeze and cut off servers under load, and check what is p
 test-poolers: setup ## What must hold behind PgBouncer, brought from Debian's packages; not part of check
 	@$(BIN)/python -m pytest -n 0 tests/poolers/pgbouncer.py $(ARGS)
 
+.PHONY: fuzz
+fuzz: setup ## Make up requests from /openapi.json for ten minutes: no answer above 499, none the document does not have
+	@FUZZ_SECONDS=$(or $(FOR),600) $(BIN)/python -m pytest -q -n 0 -s tests/acceptance/test_made_up_requests.py $(ARGS)
+
 .PHONY: differential
 differential: setup ## Ask LangGraph's own server and ours the same hundreds of questions; print where answers differ
 	@$(BIN)/python -m tests.differential $(ARGS)

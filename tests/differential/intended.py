@@ -45,6 +45,12 @@ INTENDED: tuple[Intended, ...] = (
         when=lambda theirs, ours: theirs == ABSENT and isinstance(ours, str),
     ),
     Intended(
+        "one form of errors",
+        "What the reference tells as `error` we tell as `detail` besides.",
+        r"body\.detail",
+        when=lambda theirs, ours: theirs == ABSENT and ours == "Key is required",
+    ),
+    Intended(
         "words of a schema error",
         "The reference repeats its schema library's text; we say in one sentence which field is wrong.",
         r"body\.detail",

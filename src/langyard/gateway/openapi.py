@@ -12,6 +12,7 @@ from pydantic.json_schema import models_json_schema
 
 _bodies: dict[str, type[BaseModel]] = {}  # by name, of the routes that were made
 _REF = "#/components/schemas/{model}"
+_IDS = ("assistant_id", "cron_id", "run_id", "thread_id")
 _MEANING = {
     400: "What is asked cannot be.",
     401: "Nobody in particular is asking.",
@@ -91,6 +92,48 @@ def _sentences(made: dict[str, Any]) -> None:
         made["components"]["schemas"].pop(unused, None)
 
 
+_MADE_BY = {  # what a request makes, and the ids by which other routes find it
+    ("/assistants", "post"): {"assistant_id": "$response.body#/assistant_id"},
+    ("/threads", "post"): {"thread_id": "$response.body#/thread_id"},
+    ("/threads/{thread_id}/runs", "post"): {
+        "thread_id": "$request.path.thread_id",
+        "run_id": "$response.body#/run_id",
+    },
+    ("/runs/crons", "post"): {"cron_id": "$response.body#/cron_id"},
+}
+
+
+def _ids(made: dict[str, Any]) -> None:
+    """Ids in paths are UUIDs, and an answer that has one says by links where it leads."""
+    taking: dict[frozenset[str], list[str]] = {}
+    for path, item in made["paths"].items():
+        for operation in item.values():
+            names = [parameter for parameter in operation.get("parameters", ()) if parameter["in"] == "path"]
+            for parameter in names:
+                if parameter["name"] in _IDS and path != "/assistants/{assistant_id}/graph":
+                    parameter["schema"]["format"] = "uuid"
+            taking.setdefault(frozenset(name["name"] for name in names), []).append(operation["operationId"])
+    for (path, method), ids in _MADE_BY.items():
+        if (operation := made["paths"].get(path, {}).get(method)) is not None:
+            operation["responses"]["200"]["links"] = {
+                found: {"operationId": found, "parameters": ids} for found in taking.get(frozenset(ids), ())
+            }
+
+
+def _parts(made: dict[str, Any]) -> None:
+    """What a search finds may be told in part (`select`): none of its fields is sure to be there."""
+    schemas = made["components"]["schemas"]
+    for path, item in made["paths"].items():
+        if not path.endswith("/search"):
+            continue
+        content = item.get("post", {}).get("responses", {}).get("200", {}).get("content", {})
+        items = content.get("application/json", {}).get("schema", {}).get("items", {})
+        if name := str(items.get("$ref", "")).rpartition("/")[2]:
+            whole = schemas[name]
+            schemas[f"{name}Part"] = {key: value for key, value in whole.items() if key != "required"}
+            items["$ref"] = _REF.format(model=f"{name}Part")
+
+
 def install(api: FastAPI, completed: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
     """Make `/openapi.json` complete; `completed` adds what others have to say."""
 
@@ -101,6 +144,8 @@ def install(api: FastAPI, completed: Callable[[dict[str, Any]], dict[str, Any]])
             schemas = made.setdefault("components", {}).setdefault("schemas", {})
             schemas.update(bodies["$defs"])
             _sentences(made)
+            _ids(made)
+            _parts(made)
             api.openapi_schema = completed(made)
         return api.openapi_schema
 

@@ -103,7 +103,10 @@ async def test_what_is_wrong_is_said_in_the_contracts_words(agents: Agents):
     status, text = await refused(store.put_item(["langgraph"], "k", {}))
     assert (status, detail(text)) == (400, "Root label for namespace cannot be \"langgraph\". Got: ('langgraph',)")
     answer = await http.get("/store/items?namespace=a")
-    assert (answer.status_code, answer.json()) == (400, {"error": "Key is required"})
+    assert (answer.status_code, answer.json()) == (
+        400,
+        {"error": "Key is required", "detail": "Key is required", "code": "key_required"},
+    )
     status, text = await refused(store.search_items(["a"], filter={"x": {"$bogus": 1}}))
     assert (status, detail(text)) == (400, "Unsupported operator: $bogus")
     bodies: list[Any] = [{"namespace": ["a"], "key": "k", "value": 1}, {"namespace": ["a"], "value": {}}, {}, []]

@@ -12,6 +12,7 @@ from starlette.responses import PlainTextResponse, Response
 
 from langyard.gateway.access import access_of
 from langyard.gateway.agent.reading import flag, read
+from langyard.gateway.errors import error
 from langyard.gateway.openapi import body_of, problems
 from langyard.gateway.parts import Parts
 from langyard.gateway.wire import Limits, answer_json
@@ -93,13 +94,21 @@ class NamespacesAnswer(BaseModel):
     namespaces: list[list[str]]
 
 
+def _labelled(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """The errors of a route that takes a namespace: what is wrong with a label is told in plain text."""
+    found = problems(*statuses)
+    found[422]["content"] = {"text/plain": {"schema": {"type": "string"}}}
+    return found
+
+
+_PROBLEMS = _labelled(400, 413, 415, 422, 503)
+
+
 def routes(parts: Parts, limits: Limits) -> APIRouter:
     """The router; `parts` need not be open yet."""
     router = APIRouter(tags=["store"])
 
-    @router.put(
-        "/store/items", status_code=204, openapi_extra=body_of(PutItemBody), responses=problems(400, 413, 415, 422, 503)
-    )
+    @router.put("/store/items", status_code=204, openapi_extra=body_of(PutItemBody), responses=_PROBLEMS)
     async def put_item(request: Request) -> Response:
         """Store an item, in place of the one that is there."""
         body = await read(request, PutItemBody, limits)
@@ -116,13 +125,14 @@ def routes(parts: Parts, limits: Limits) -> APIRouter:
         openapi_extra={
             "parameters": [_query("namespace", "Its labels, joined by periods."), _query("key", "Its key.")]
         },
-        responses={200: {"model": ItemAnswer | None}, **problems(400, 422, 503)},
+        responses={200: {"model": ItemAnswer | None}, **_labelled(400, 422, 503)},
     )
     async def get_item(request: Request) -> Response:
         """An item; `null` when there is none."""
         key, namespace = request.query_params.get("key"), request.query_params.get("namespace", "")
         if not key:
-            return answer_json({"error": "Key is required"}, 400)
+            said = "Key is required"  # `error` is where clients of this API look for it
+            return error(400, detail=said, code="key_required", more={"error": said})
         refresh = flag(request, "refresh_ttl") if "refresh_ttl" in request.query_params else None
         place = _place(namespace.split("."))
         value = await access_of(request).store("get", **place, key=key, refresh_ttl=refresh)
@@ -133,7 +143,7 @@ def routes(parts: Parts, limits: Limits) -> APIRouter:
         "/store/items",
         status_code=204,
         openapi_extra=body_of(DeleteItemBody),
-        responses=problems(400, 413, 415, 422, 503),
+        responses=_PROBLEMS,
     )
     async def delete_item(request: Request) -> Response:
         """Delete an item, if it is there."""
@@ -149,7 +159,7 @@ def _add_finding(router: APIRouter, parts: Parts, limits: Limits) -> None:
     @router.post(
         "/store/items/search",
         openapi_extra=body_of(SearchItemsBody),
-        responses={200: {"model": ItemsAnswer}, **problems(400, 413, 415, 422, 503)},
+        responses={200: {"model": ItemsAnswer}, **_PROBLEMS},
     )
     async def search_items(request: Request) -> Response:
         """Items by namespace, by what their values hold, and by meaning where the store has an index."""
@@ -169,7 +179,7 @@ def _add_finding(router: APIRouter, parts: Parts, limits: Limits) -> None:
     @router.post(
         "/store/namespaces",
         openapi_extra=body_of(NamespacesBody),
-        responses={200: {"model": NamespacesAnswer}, **problems(400, 413, 415, 422, 503)},
+        responses={200: {"model": NamespacesAnswer}, **_PROBLEMS},
     )
     async def list_namespaces(request: Request) -> Response:
         """The namespaces that hold items."""
