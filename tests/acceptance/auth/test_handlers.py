@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import time
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ from langyard.config import read_project
 from langyard.model.errors import ConfigurationError
 from tests.acceptance.auth.serving import Guarded, guarded, project
 from tests.acceptance.auth.test_matrix import handshake
-from tests.unit.gateway.serving import serve
+from tests.unit.gateway.serving import serve, until
 
 HEAD = """
 import asyncio, time
@@ -63,27 +62,35 @@ def authenticate(request, body, user, path, method, scopes, path_params, query_p
         assert huge.status_code == 413
 
 
-@pytest.mark.parametrize(
-    ("given", "identity", "permissions"),
-    [
-        ('"ada"', "ada", []),
-        ('{"identity": "ada", "permissions": ["a"], "key": "v"}', "ada", ["a"]),
-        ('type("U", (), {"identity": "ada", "permissions": ("b",)})()', "ada", ["b"]),
-        ('(["c"], {"identity": "ada"})', "ada", ["c"]),
-    ],
-)
-async def test_a_user_comes_in_many_forms(
-    database: str, tmp_path: Path, given: str, identity: str, permissions: list[str]
-):
-    source = f"{HEAD}\n@auth.authenticate\nasync def authenticate():\n    return {given}\n"
+def by_case(function: str, cases: list[str]) -> str:
+    """A function that does what the header `x-case` says; each of the cases is a line of its own in it."""
+    lines = "".join(f"    if case == {number}:\n        {case}\n" for number, case in enumerate(cases))
+    return f"{HEAD}\n{function}\n{lines}"
+
+
+AUTHENTICATE = """@auth.authenticate
+async def authenticate(headers: dict):
+    case = int(headers[b"x-case"])"""
+
+
+async def test_a_user_comes_in_many_forms(database: str, tmp_path: Path):
+    forms: list[tuple[str, list[str]]] = [
+        ('return "ada"', []),
+        ('return {"identity": "ada", "permissions": ["a"], "key": "v"}', ["a"]),
+        ('return type("U", (), {"identity": "ada", "permissions": ("b",)})()', ["b"]),
+        ('return (["c"], {"identity": "ada"})', ["c"]),
+    ]
+    source = by_case(AUTHENTICATE, [form for form, _ in forms])
     async with guarded(database, tmp_path, source) as server:
-        seen = (await server.sdk("x").runs.wait(None, "look", input={}))["seen"]
-        assert (seen["identity"], seen["user"]["permissions"]) == (identity, permissions)
+        for number, (form, permissions) in enumerate(forms):
+            body = {"assistant_id": "look", "input": {}}
+            answer = await server.served.http.post("/runs/wait", json=body, headers={"x-case": str(number)})
+            seen = answer.json()["seen"]
+            assert (seen["identity"], seen["user"]["permissions"]) == ("ada", permissions), form
 
 
-@pytest.mark.parametrize(
-    ("raised", "status"),
-    [
+async def test_i34_how_authenticate_refuses(database: str, tmp_path: Path):
+    ways = [
         ('raise Auth.exceptions.HTTPException(401, "who?")', 401),
         ('raise Auth.exceptions.HTTPException(403, "who?")', 403),
         ('raise Auth.exceptions.HTTPException(418, "who?")', 500),
@@ -94,19 +101,16 @@ async def test_a_user_comes_in_many_forms(
         ('return {"identity": ""}', 500),
         ("raise asyncio.CancelledError", 500),
         ("raise StopIteration", 500),
-    ],
-)
-async def test_i34_how_authenticate_refuses(database: str, tmp_path: Path, raised: str, status: int):
-    source = f"{HEAD}\n@auth.authenticate\nasync def authenticate():\n    {raised}\n"
-    async with guarded(database, tmp_path, source) as server:
-        answer = await make(server)
-        assert answer.status_code == status
-        assert ("who?" in answer.text) is (status != 500)
+    ]
+    async with guarded(database, tmp_path, by_case(AUTHENTICATE, [way for way, _ in ways])) as server:
+        for number, (way, status) in enumerate(ways):
+            answer = await make(server, **{"x-case": str(number)})
+            assert answer.status_code == status, way
+            assert ("who?" in answer.text) is (status != 500), way
 
 
-@pytest.mark.parametrize(
-    ("body", "status", "detail"),
-    [
+async def test_i34_what_a_handler_answers(database: str, tmp_path: Path):
+    ways: list[tuple[str, int, str | None]] = [
         ("return None", 200, None),
         ("return True", 200, None),
         ("return {}", 200, None),
@@ -119,18 +123,24 @@ async def test_i34_how_authenticate_refuses(database: str, tmp_path: Path, raise
         ('return {"owner": {"$like": "a"}}', 500, None),
         ('return {"$or": [{"a": 1}]}', 500, None),
         ('return {"$or": [{"a": 1}, {}]}', 500, None),
-    ],
-)
-async def test_i34_what_a_handler_answers(database: str, tmp_path: Path, body: str, status: int, detail: str | None):
-    source = f"{ANYBODY}\n@auth.on.threads.create\nasync def create(ctx, value):\n    {body}\n"
-    async with guarded(database, tmp_path, source) as server:
-        answer = await make(server)
-        assert answer.status_code == status, answer.text
-        assert "secret" not in answer.text
-        if detail is not None:
-            assert answer.json()["detail"] == detail
-        if status == 409:
-            assert (answer.json()["code"], answer.headers["x-why"]) == ("conflict", "1")
+    ]
+    handler = """
+@auth.authenticate
+async def authenticate(headers: dict):
+    return {"identity": "ada", "case": int(headers[b"x-case"])}
+
+@auth.on.threads.create
+async def create(ctx, value):
+    case = ctx.user["case"]"""
+    async with guarded(database, tmp_path, by_case(handler, [way for way, _, _ in ways])) as server:
+        for number, (way, status, detail) in enumerate(ways):
+            answer = await make(server, **{"x-case": str(number)})
+            assert answer.status_code == status, (way, answer.text)
+            assert "secret" not in answer.text
+            if detail is not None:
+                assert answer.json()["detail"] == detail, way
+            if status == 409:
+                assert (answer.json()["code"], answer.headers["x-why"]) == ("conflict", "1")
 
 
 async def test_i34_the_most_specific_handler_alone_is_asked(database: str, tmp_path: Path):
@@ -246,21 +256,26 @@ async def test_a_filter_on_the_store_is_refused(database: str, tmp_path: Path):
 
 
 async def test_what_blocks_in_auth_blocks_nobody_else(database: str, tmp_path: Path):
-    """A handler that sleeps the wrong way holds up those who ask it, never the loop that serves HTTP."""
+    """A handler that waits the wrong way holds up those who ask it, never the loop that serves HTTP."""
+    gate = tmp_path / "open"
     source = f"""{HEAD}
+from pathlib import Path
+
 @auth.authenticate
 async def authenticate(headers: dict) -> str:
-    if b"x-slow" in headers:
-        time.sleep(3)
+    asked.append("begun")
+    while not Path({str(gate)!r}).exists():
+        time.sleep(0.01)
     return "ada"
 """
     async with guarded(database, tmp_path, source) as server:
-        slow = asyncio.create_task(server.served.http.get("/threads/x", headers={"x-slow": "1"}))
-        began = time.monotonic()
-        while not slow.done() and time.monotonic() - began < 2:
-            asked = time.monotonic()
+        slow = asyncio.create_task(server.served.http.get("/threads/x"))
+        try:
+            await until(lambda: server.asked == ["begun"])
             assert (await server.served.http.get("/ok")).status_code == 200
-            assert time.monotonic() - asked < 1.5
+            assert not slow.done()
+        finally:
+            gate.touch()
         assert (await slow).status_code == 422
 
 
