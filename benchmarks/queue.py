@@ -10,6 +10,7 @@ import argparse
 import asyncio
 import json
 import multiprocessing
+import signal
 import statistics
 import sys
 import time
@@ -164,6 +165,8 @@ def main(given: Sequence[str]) -> None:
     parser.add_argument("--seconds", type=float, default=4.0, help="of each measurement of claims; default 4")
     parser.add_argument("--only", choices=["claims", "noisy"], help="the one or the other")
     options = parser.parse_args(given)
+    # Whoever ends us, even by a time limit, ends what we started.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     with scratch.alone(), Database() as database:
         parts = [f"# The queue\n\n{json.dumps(report.machine())}"]
         if options.only != "noisy":
