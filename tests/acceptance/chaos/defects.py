@@ -20,7 +20,7 @@ Heartbeat = workers.Heartbeat
 
 def unfenced() -> None:
     """Writes are let in whoever has the run by now."""
-    for name in ("_WRITE", "_WRITE_KEEPING"):
+    for name in ("WRITE", "_WRITE_KEEPING"):
         setattr(writer, name, _without(getattr(writer, name), " and r.fence = g.fence"))
 
 
@@ -57,7 +57,7 @@ def renewed_on_the_loop() -> None:
 
 def uncounted() -> None:
     """A run ends without its thread: what belongs into one transaction is forgotten."""
-    for name in ("_WRITE", "_WRITE_KEEPING"):
+    for name in ("WRITE", "_WRITE_KEEPING"):
         setattr(writer, name, _without(getattr(writer, name), "        open_runs = t.open_runs - 1,\n"))
 
 
