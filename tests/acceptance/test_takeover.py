@@ -182,3 +182,30 @@ async def test_killed_between_an_effect_and_its_checkpoint_it_is_not_done_again(
     await asyncio.to_thread(until, lambda: row(database, run)["status"] == "success")
     assert Counter(names(folder)) == {"charge": 1, "paid": 2}
     assert (await sdk.threads.get_state(thread))["values"] == {"charged": "receipt", "visited": ["pay"]}
+
+
+@pytest.mark.slow
+async def test_a_drain_longer_than_the_lease_keeps_it(folder: Path, servers: Any, database: str):
+    """Another worker stands by, and would take the run over if it could."""
+    quick = {"LANGYARD_LEASE_TTL_SECONDS": "1", "LANGYARD_LEASE_RENEW_SECONDS": "0.2", "LANGYARD_SWEEP_SECONDS": "0.2"}
+    first = servers(**quick)
+    (folder / "gate-one").touch()
+    sdk: Any = get_client(url=first.address)
+    thread = (await sdk.threads.create())["thread_id"]
+    run = (await sdk.runs.create(thread, "steps", input={}))["run_id"]
+    await asyncio.to_thread(until, lambda: names(folder) == ["one", "two"])
+    servers(**quick)
+    first.process.send_signal(signal.SIGTERM)
+    await asyncio.to_thread(first.wait_for, "Stopping: 1 runs have 30 s to end. Ctrl-C again stops at once.")
+    with psycopg.connect(database, autocommit=True) as connection:
+        worker = row(database, run)["worker_id"]
+        renewed = "select extract(epoch from renewed_at - %s)::float8 from langyard.workers where worker_id = %s"
+        told = connection.execute("select clock_timestamp()").fetchone()
+        assert told is not None
+        # Renewed for three times its life since it was told to stop.
+        until(lambda: (connection.execute(renewed, (told[0], worker)).fetchone() or [0])[0] > 3)
+    (folder / "gate-two").touch()
+    assert await asyncio.to_thread(first.process.wait, 20) == 0
+    ended = row(database, run)
+    assert (ended["status"], ended["attempt"], ended["deaths"]) == ("success", 1, 0)
+    assert names(folder) == ["one", "two"]
