@@ -52,7 +52,8 @@ def address(host: str, bound: socket.socket) -> str:
 
 
 def _bound(family: int, host: str, port: int) -> socket.socket:
-    made = socket.socket(family, socket.SOCK_STREAM)
+    # Named, the protocol makes asyncio send small answers at once, as uvloop does in any case.
+    made = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:
