@@ -88,6 +88,15 @@ class Crossroads:
         """What the nodes noted."""
         return list(self._ledger)
 
+    def clear(self) -> None:
+        """Forget all that has happened: what was checked once need not be checked again with every example."""
+        with self.connect() as connection:
+            connection.execute(
+                "truncate langyard.threads, langyard.events, checkpoints, checkpoint_blobs, checkpoint_writes, "
+                "chaos.ownership, chaos.strays cascade"
+            )
+        self._ledger.clear()
+
     async def _open(self) -> None:
         worker = {"slots": 6, "lease_ttl_seconds": self.lease_s, "poll_seconds": 0.25}
         for _ in range(self._count):
