@@ -103,7 +103,10 @@ class Crossroads:
             served = await self._stack.enter_async_context(serve(self.url, worker=worker))
             for name, graph in {"count": self._count_graph(), "question": self._question_graph()}.items():
                 served.app.graphs.register(name, graph)
-            self.places.append(Place(served.http))
+            # Servers close what has been idle for five seconds: a client that is about to use it would not know.
+            limits = httpx.Limits(keepalive_expiry=2)
+            http = httpx.AsyncClient(base_url=served.http.base_url, timeout=60, trust_env=False, limits=limits)
+            self.places.append(Place(await self._stack.enter_async_context(http)))
 
     def _note(self, what: str, node: str, config: RunnableConfig) -> None:
         told = {"what": what, "node": node, "at": time.time(), "pid": os.getpid()}
