@@ -81,6 +81,8 @@ class Side:
 
 def _answer(response: httpx.Response) -> Answer:
     headers = {name: response.headers[name] for name in HEADERS if name in response.headers}
+    if "allow" in headers:  # a set, in whatever order
+        headers["allow"] = ", ".join(sorted(headers["allow"].split(", ")))
     kind = headers.get("content-type", "")
     text = response.text
     if kind.startswith("text/event-stream"):
