@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Protocol
+from typing import Any, Protocol
 
 from langyard.assistants import Assistants
 from langyard.auth import Gate
@@ -147,6 +147,8 @@ class Http(Protocol):
 
 class Working(Protocol):
     """`worker.Worker`, as far as it is looked at here."""
+
+    counters: Any
 
     @property
     def slots(self) -> int:

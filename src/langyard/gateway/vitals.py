@@ -17,6 +17,19 @@ from langyard.gateway.wire import answer_json
 from langyard.model.errors import LangyardError
 from langyard.model.runs import Queue
 
+_COUNTED = {
+    "blockages": "langgraph_worker_blockages_total",
+    "blocked_seconds": "langgraph_worker_blocked_seconds_total",
+    "retried": "langgraph_runs_retried_total",
+    "handed_back": "langgraph_runs_handed_back_total",
+    "lost": "langgraph_runs_lost_total",
+    "recovered": "langgraph_runs_recovered_total",
+    "quarantined": "langgraph_runs_quarantined_total",
+    "abandoned": "langgraph_runs_abandoned_total",
+    "effects_reused": "langgraph_effects_reused_total",
+}
+"""What a worker counts of itself, and under which name it is shown."""
+
 Gauges = dict[str, dict[tuple[str, ...], float]]
 # However often a crowd of collectors asks, the database is asked once in this time.
 _FRESH_S = 1.0
@@ -57,6 +70,8 @@ class Vitals:
             "lg_api_workers_active": {(): used},
             "lg_api_workers_available": {(): slots - used},
         }
+        if parts.worker is not None:
+            found |= {name: {(): getattr(parts.worker.counters, kept)} for kept, name in _COUNTED.items()}
         pools = parts.pools()
         for name, key in (("connections", "size"), ("idle", "available"), ("max", "max")):
             found[f"langgraph_postgres_pool_{name}"] = {(pool,): told[key] for pool, told in pools.items()}

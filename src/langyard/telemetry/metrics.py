@@ -46,6 +46,19 @@ TABLE: Mapping[str, Described] = {
         "counter", "Runs that ended as an error or a time-out, and requests the server failed.", ("error_type",)
     ),
     "langgraph_runs_total": Described("counter", "Runs that ended here.", ("workflow_type", "status")),
+    "langgraph_runs_retried_total": Described(
+        "counter", "Attempts that the infrastructure failed and that are repeated."
+    ),
+    "langgraph_runs_recovered_total": Described("counter", "Runs taken over from workers that had died."),
+    "langgraph_runs_lost_total": Described("counter", "Runs that another worker took from this one."),
+    "langgraph_runs_handed_back_total": Described("counter", "Runs given back unfinished by a stopping worker."),
+    "langgraph_runs_quarantined_total": Described("counter", "Runs under which workers died too often."),
+    "langgraph_runs_abandoned_total": Described("counter", "Runs ended without their node, which would not stop."),
+    "langgraph_effects_reused_total": Described("counter", "Outside calls whose record was used instead."),
+    "langgraph_worker_blockages_total": Described("counter", "Times that a node blocked the worker's loop."),
+    "langgraph_worker_blocked_seconds_total": Described(
+        "counter", "Seconds for which nodes blocked the worker's loop."
+    ),
     "langgraph_active_sessions": Described("gauge", "Sessions that have not expired."),
     "langgraph_runs_pending": Described("gauge", "Runs that wait for a worker."),
     "langgraph_runs_running": Described("gauge", "Runs under way, on all workers."),
@@ -114,8 +127,8 @@ class Metrics:
         with self._lock:
             return dict(self._counts.get(name, {}))
 
-    def families(self, gauges: Mapping[str, Mapping[Labels, float]]) -> Iterator[Metric]:
-        """Everything there is, with the gauges as they were asked for just now, in the table's order."""
+    def families(self, asked: Mapping[str, Mapping[Labels, float]]) -> Iterator[Metric]:
+        """Everything there is, in the table's order; `asked` are gauges, and counters that somebody else keeps."""
         with self._lock:
             counts = {name: dict(series) for name, series in self._counts.items()}
             spreads = {
@@ -124,7 +137,7 @@ class Metrics:
         for name, row in TABLE.items():
             if row.kind == "counter":
                 counter = CounterMetricFamily(name.removesuffix("_total"), row.help, labels=row.labels)
-                for key, value in counts.get(name, {}).items():
+                for key, value in {**counts.get(name, {}), **asked.get(name, {})}.items():
                     counter.add_metric(key, value)
                 yield counter
             elif row.kind == "histogram":
@@ -132,16 +145,16 @@ class Metrics:
                 for key, spread in spreads.get(name, {}).items():
                     histogram.add_metric(key, _cumulated(row.buckets, spread), spread[-1])
                 yield histogram
-            elif name in gauges:
+            elif name in asked:
                 gauge = GaugeMetricFamily(name, row.help, labels=row.labels)
-                for key, value in gauges[name].items():
+                for key, value in asked[name].items():
                     gauge.add_metric(key, value)
                 yield gauge
 
-    def text(self, gauges: Mapping[str, Mapping[Labels, float]]) -> bytes:
+    def text(self, asked: Mapping[str, Mapping[Labels, float]]) -> bytes:
         """The same in Prometheus' text format."""
         registry = CollectorRegistry(auto_describe=False)
-        registry.register(_Now(self.families(gauges)))
+        registry.register(_Now(self.families(asked)))
         return generate_latest(registry)
 
 

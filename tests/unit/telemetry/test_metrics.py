@@ -87,6 +87,8 @@ async def test_a_server_says_what_it_did(served: Served):
     assert found["langgraph_runs_total", (("status", "error"), ("workflow_type", "fail"))] == 1
     assert found["langgraph_errors_total", (("error_type", "http_500"),)] == 1
     assert found["langgraph_active_sessions", ()] == 2
+    for name in ("runs_retried", "runs_quarantined", "worker_blockages", "worker_blocked_seconds", "effects_reused"):
+        assert found[f"langgraph_{name}_total", ()] == 0, name
     assert found["langgraph_worker_slots", ()] == 8
     assert found["langgraph_worker_slots_used", ()] == 0
     assert found["langgraph_runs_pending", ()] == 0
