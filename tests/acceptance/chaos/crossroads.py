@@ -14,7 +14,7 @@ from collections.abc import Coroutine
 from concurrent.futures import Future
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Annotated, Any, TypedDict
+from typing import Annotated, Any, LiteralString, TypedDict
 
 import httpx
 import psycopg
@@ -90,11 +90,17 @@ class Crossroads:
 
     def clear(self) -> None:
         """Forget all that has happened: what was checked once need not be checked again with every example."""
+        sql: LiteralString = (
+            "truncate langyard.threads, langyard.events, checkpoints, checkpoint_blobs, checkpoint_writes, "
+            "chaos.ownership, chaos.strays cascade"
+        )
         with self.connect() as connection:
-            connection.execute(
-                "truncate langyard.threads, langyard.events, checkpoints, checkpoint_blobs, checkpoint_writes, "
-                "chaos.ownership, chaos.strays cascade"
-            )
+            for _ in range(20):
+                try:
+                    connection.execute(sql)
+                    break
+                except psycopg.errors.DeadlockDetected:
+                    continue  # a server's sweep was at the same tables
         self._ledger.clear()
 
     async def _open(self) -> None:

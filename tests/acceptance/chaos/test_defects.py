@@ -47,6 +47,11 @@ def taken_over(yard: Yard, run_id: str) -> bool:
         return connection.execute(sql, [run_id]).fetchone() is not None
 
 
+def strayed(yard: Yard) -> bool:
+    with yard.connect() as connection:
+        return connection.execute("select 1 from chaos.strays").fetchone() is not None
+
+
 async def promises_broken(yard: Yard) -> dict[str, str]:
     return {violation.promise: violation.what for violation in await Checker(yard, History()).check()}
 
@@ -61,7 +66,7 @@ async def freeze_and_wake(yard: Yard) -> None:
         await until(lambda: taken_over(yard, run_id))
         frozen.send(signal.SIGCONT)
     log = yard.folder / f"{frozen.name}.log"
-    await until(lambda: "lost" in log.read_text())
+    await until(lambda: "lost" in log.read_text() or strayed(yard))
     assert await quiet(yard)
 
 
