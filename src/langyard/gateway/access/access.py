@@ -98,8 +98,13 @@ class Access:
         return True
 
     async def creating(self, resource: str, row_id: UUID, /, **value: Any) -> tuple[Mapping[str, Any], Filter | None]:
-        """Before a row is made: what the handler made of `value`, and what a row that is there must pass (`owns`)."""
+        """Before a row is made: what the handler made of `value`, and what one that is there must pass (`may_have`)."""
         return value, None
+
+    async def may_have(self, resource: str, row_id: UUID, wanted: Filter | None, action: str = "read") -> bool:
+        """Whether a row that was there already is given in place of one that was to be made. It takes more than the
+        right to make one: what the filter of the creation says, and the right to do this to the row."""
+        return True
 
     async def create_run(self, request: RunRequest, assistant: Assistant, thread_id: UUID | None) -> RunRequest:
         """Before a run is made: the run as the handler wants it. Called by `invocations`, by way of `behalf`.
@@ -217,6 +222,16 @@ class GuardedAccess(Access):
     async def creating(self, resource: str, row_id: UUID, /, **value: Any) -> tuple[Mapping[str, Any], Filter | None]:
         value[f"{resource.removesuffix('s')}_id"] = row_id
         return value, await self._ask(resource, "create", value)
+
+    async def may_have(self, resource: str, row_id: UUID, wanted: Filter | None, action: str = "read") -> bool:
+        if not await self.owns(resource, row_id, wanted):
+            return False
+        try:
+            more: dict[str, Any] = {"metadata": {}} if action == "update" else {}
+            await (self.thread if resource == "threads" else self.assistant)(row_id, action, otherwise=None, **more)
+        except NotFound:
+            return False
+        return True
 
     async def create_run(self, request: RunRequest, assistant: Assistant, thread_id: UUID | None) -> RunRequest:
         value: dict[str, Any] = {

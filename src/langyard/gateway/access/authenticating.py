@@ -87,7 +87,7 @@ class Authenticating:
 
     async def _let_in(self, connection: HTTPConnection, scope: Scope, receive: Receive) -> None:
         arguments = {name: await self._given(name, connection, scope, receive) for name in self._gate.wants}
-        principal = await self._gate.authenticate(arguments, dict(scope["headers"]))
+        principal = await self._gate.authenticate(arguments, _headers(scope))
         scope[SCOPE] = GuardedAccess(connection, self._gate, self._parts.database, principal)
         scope["user"] = principal.user
         # Of the request's own task, and of what it starts.
@@ -160,6 +160,11 @@ def _path_params(routes: Iterable[Any], scope: Scope) -> dict[str, Any]:
     return {}
 
 
+def _headers(scope: Scope) -> dict[bytes, bytes]:
+    """By name. Of those that come twice the first, as everywhere: else one could be asked and another be remembered."""
+    return dict(reversed(scope["headers"]))
+
+
 _Given = Callable[[HTTPConnection, Scope], Any]
 _GIVEN: dict[str, _Given] = {
     "user": lambda connection, scope: scope.get("user"),
@@ -167,7 +172,7 @@ _GIVEN: dict[str, _Given] = {
     "method": lambda connection, scope: scope.get("method", "GET"),
     "scopes": lambda connection, scope: [],
     "query_params": lambda connection, scope: dict(connection.query_params),
-    "headers": lambda connection, scope: dict(scope["headers"]),
+    "headers": lambda connection, scope: _headers(scope),
     "authorization": lambda connection, scope: connection.headers.get("authorization"),
     "scope": lambda connection, scope: dict(scope),
 }

@@ -55,18 +55,21 @@ def _add_making(router: APIRouter, parts: Parts, limits: Limits) -> None:
         access, wanted = access_of(request), body_id(body.assistant_id, "assistant") or uuid4()
         fields = body.model_dump(exclude={"assistant_id", "if_exists"})
         value, must = await access.creating("assistants", wanted, if_exists=body.if_exists, **fields)
-        if body.assistant_id is not None and not await access.owns("assistants", wanted, must):
-            raise Conflict(f"Assistant {wanted} already exists", code="assistant_exists")
-        made = await parts.assistants.create(
-            body.graph_id,
-            assistant_id=wanted,
-            name=body.name,
-            description=body.description,
-            config=body.config or None,
-            context=body.context or None,
-            metadata=value["metadata"],
-            if_exists=body.if_exists if body.assistant_id is not None else "do_nothing",
-        )
+        try:
+            made = await parts.assistants.create(
+                body.graph_id,
+                assistant_id=wanted,
+                name=body.name,
+                description=body.description,
+                config=body.config or None,
+                context=body.context or None,
+                metadata=value["metadata"],
+                if_exists="raise" if body.assistant_id is not None else "do_nothing",
+            )
+        except Conflict:
+            if body.if_exists == "raise" or not await access.may_have("assistants", wanted, must):
+                raise
+            made = await parts.assistants.get(wanted)
         return answer_json(plain(made))
 
     @router.get("/assistants/{assistant_id}", responses={200: {"model": AssistantAnswer}, **problems(404, 422, 503)})

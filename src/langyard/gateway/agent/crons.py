@@ -212,7 +212,11 @@ def _add_changing(router: APIRouter, parts: Parts, limits: Limits) -> None:
         if not body.model_fields_set:
             raise BadRequest("Request body cannot be empty", code="empty_body")
         changes, nobody = _checked(body), NotFound(f"Cron '{wanted}' not found", code="cron_not_found")
-        await access_of(request).cron(wanted, "update", otherwise=nobody, payload=changes)
+        asked = {"payload": dict(changes), "metadata": dict(body.metadata or {})}
+        value = await access_of(request).cron(wanted, "update", otherwise=nobody, **asked)
+        # Whose it is, a handler says here as it does when a cron is made: else anybody could give one to another.
+        if value["metadata"]:
+            changes = {**changes, "metadata": value["metadata"]}
         return answer_json(plain(await parts.crons.update(wanted, changes, end_time=_time(body.end_time))))
 
     @router.delete("/runs/crons/{cron_id}", status_code=204, responses=problems(404, 422, 503))

@@ -31,7 +31,8 @@ _EVENT_ID = re.compile(r"(\d{1,15})(?:-(\d{1,5}))?")
 _FROM_FIRST = ("-1", "-", "0", "0-0")
 _BOOLEAN = {"type": "boolean"}
 _ACTION = ("action", "`rollback` also deletes the run and its checkpoints.", {"type": "string", "enum": list(_ACTIONS)})
-_LEAVING = ("cancel_on_disconnect", "Whether the run is stopped when this reader leaves.", _BOOLEAN)
+_ON_LEAVING = "cancel_on_disconnect"
+_LEAVING = (_ON_LEAVING, "Whether the run is stopped when this reader leaves.", _BOOLEAN)
 _MODES = ("stream_mode", "Only these events; may be repeated.", {"type": "array", "items": {"type": "string"}})
 _PAGE = (
     ("limit", "At most this many.", {"type": "integer", "default": 10, "maximum": 1000}),
@@ -76,7 +77,7 @@ class Reading:
         path = path_of(self.prefix, place, wanted)
         headers = {"Content-Location": path, "Location": f"{path}/join"}
         try:
-            await access_of(request).run(wanted, place, "read")
+            await self.may_read(request, wanted, place)
         except NotFound:
             if place is None:
                 return answer_with({"__error__": NOT_FOUND}, headers)
@@ -106,7 +107,7 @@ class Reading:
         if not known:
             return ErrorStream(headers, silent=True)
         try:
-            await access_of(request).run(wanted, place, "read")
+            await self.may_read(request, wanted, place)
         except NotFound:
             return ErrorStream(headers)
         found = await self.parts.invocations.locate(wanted, place)
@@ -130,8 +131,7 @@ class Reading:
         place, wanted = self.place(run_id, thread_id)
         action = _action(request)
         nobody = NotFound("No runs found to cancel.", code="run_not_found")
-        asked = {"action": action, "metadata": {"run_ids": [wanted], "status": None}}
-        await access_of(request).run(wanted, place, "update", otherwise=nobody, **asked)
+        await access_of(request).run(wanted, place, "update", otherwise=nobody, **_stopping(wanted, action))
         known = await self.parts.invocations.locate(wanted, place)
         if known is None:
             raise nobody
@@ -155,9 +155,19 @@ class Reading:
         place = path_id(thread_id, "thread") if thread_id is not None else None
         return place, path_id(run_id, "run")
 
+    async def may_read(self, request: Request, run_id: UUID, thread_id: UUID | None) -> None:
+        """Before a run is read, by one whose leaving stops it perhaps: who may not stop it does not so either.
+
+        Raises `NotFound`.
+        """
+        access = access_of(request)
+        await access.run(run_id, thread_id, "read")
+        if flag(request, _ON_LEAVING):
+            await access.run(run_id, thread_id, "update", **_stopping(run_id, "interrupt"))
+
     def leaving(self, request: Request, run_id: UUID) -> Gone | None:
         """What this reader does to the run by leaving."""
-        if not flag(request, "cancel_on_disconnect"):
+        if not flag(request, _ON_LEAVING):
             return None
         return partial(self.parts.runs.cancel, run_id, action="interrupt", reason=LEFT)
 
@@ -281,6 +291,11 @@ def _add_stateless(router: APIRouter, reading: Reading) -> None:
     async def cancel_stateless(request: Request, run_id: str) -> Response:
         """Stop a run, wherever it is."""
         return await reading.cancel(request, run_id, None)
+
+
+def _stopping(run_id: UUID, action: str) -> dict[str, Any]:
+    """What a handler is told of a run that is to be stopped."""
+    return {"action": action, "metadata": {"run_ids": [run_id], "status": None}}
 
 
 def _action(request: Request) -> Any:

@@ -213,14 +213,18 @@ async def _make(parts: Parts, access: Access, body: CreateThreadBody) -> Thread:
     value, must = await access.creating(
         "threads", wanted, metadata=dict(body.metadata or {}), if_exists=body.if_exists, ttl=ttl
     )
-    if given is not None and not await access.owns("threads", given, must):
-        raise Conflict(f"Thread with ID {given} already exists", code="thread_exists")
-    return await parts.threads.create(
-        wanted,
-        metadata=value["metadata"],
-        ttl=_ttl(body.ttl),
-        if_exists=body.if_exists if given is not None else "do_nothing",
-    )
+    try:
+        return await parts.threads.create(
+            wanted,
+            metadata=value["metadata"],
+            ttl=_ttl(body.ttl),
+            if_exists="raise" if given is not None else "do_nothing",
+        )
+    except Conflict:
+        action = "update" if body.supersteps else "read"
+        if body.if_exists == "raise" or not await access.may_have("threads", wanted, must, action):
+            raise
+    return await parts.threads.get(wanted)
 
 
 def plain(thread: Thread) -> dict[str, Any]:
