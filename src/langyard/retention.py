@@ -13,10 +13,10 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from langyard.items import Items
-from langyard.model.errors import LangyardError
 from langyard.postgres.database import Database
 from langyard.postgres.rows import events, runs
 from langyard.sessions import Sessions
+from langyard.telemetry.chores import survived
 from langyard.threads import Threads
 
 log = logging.getLogger(__name__)
@@ -84,14 +84,8 @@ class Retention:
 async def _repeat(name: str, every_s: float, sweep: Callable[[], Awaitable[int]]) -> None:
     await asyncio.sleep(random.uniform(0, every_s))
     while True:
-        try:
-            gone = await sweep()
-            if gone:
-                log.debug("swept", extra={"of": name, "gone": gone})
-        except LangyardError as error:
-            log.warning("cannot sweep %s: %s", name, error.detail)
-        except Exception:  # a sweep that dies is noticed when the disk is full: whatever it was, it goes on
-            log.exception("%s could not be swept", name)
+        if gone := await survived(log, f"sweep {name}", sweep()):
+            log.debug("swept", extra={"of": name, "gone": gone})
         await asyncio.sleep(every_s * random.uniform(0.9, 1.1))
 
 

@@ -12,7 +12,7 @@ from uuid import UUID
 
 from langyard.auth import Standing
 from langyard.limits import QueueBound
-from langyard.model.errors import LangyardError, NotFound, Unavailable
+from langyard.model.errors import NotFound, Unavailable
 from langyard.model.events import Event
 from langyard.model.runs import Caps, Queue, Run, RunEnd, RunRequest
 from langyard.model.slots import NoSlots, Slots
@@ -20,6 +20,7 @@ from langyard.postgres import runs as rows
 from langyard.postgres.database import Database
 from langyard.postgres.rows import events as log_rows
 from langyard.streams import Ended, LocalBus, NoRelay, Part, Relay, RemoteEvents, Subscription
+from langyard.telemetry.chores import survived
 
 __all__ = ["GONE", "NoSlots", "Runs", "Slots", "StartedRun"]
 
@@ -343,13 +344,12 @@ class Runs:
         while True:
             await asyncio.sleep(self._poll_s)
             waited = [run_id for run_id in self._bus.waited() if run_id not in self._starting]
-            if not waited:
-                continue
-            try:
-                for run_id in await rows.ended(self._database, waited):
-                    await self._publish_end(run_id)
-            except LangyardError as error:
-                log.warning("cannot look for ended runs: %s", error.detail)
+            if waited:
+                await survived(log, "look for ended runs", self._tell_ended(waited))
+
+    async def _tell_ended(self, waited: Sequence[UUID]) -> None:
+        for run_id in await rows.ended(self._database, waited):
+            await self._publish_end(run_id)
 
     async def _end_told(self, run_id: UUID) -> None:
         # Not if a relay was quicker. Nor is it waited for: whichever brings the end first is right.

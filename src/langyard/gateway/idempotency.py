@@ -22,9 +22,10 @@ from langyard.gateway.parts import Parts
 from langyard.gateway.wire import canonical
 from langyard.model.errors import Conflict, Invalid, LangyardError
 from langyard.model.ids import uuid7
-from langyard.postgres import idempotency as rows
 from langyard.postgres import runs as run_rows
-from langyard.postgres.idempotency import Key
+from langyard.postgres.rows import idempotency as rows
+from langyard.postgres.rows.idempotency import Key
+from langyard.telemetry.chores import survived
 
 log = logging.getLogger(__name__)
 
@@ -97,8 +98,5 @@ class Idempotency:
         """For ever: forget what is older than the retention."""
         while True:
             await asyncio.sleep(min(60.0, self._retention_s))
-            try:
-                while await rows.sweep(self._parts.database, retention_s=self._retention_s):
-                    pass
-            except LangyardError as error:
-                log.warning("idempotency keys cannot be swept: %s", error.detail)
+            while await survived(log, "sweep keys", rows.sweep(self._parts.database, retention_s=self._retention_s)):
+                pass

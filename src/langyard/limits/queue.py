@@ -15,10 +15,11 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from uuid import UUID
 
-from langyard.model.errors import LangyardError, Limited
+from langyard.model.errors import Limited
 from langyard.model.runs import RunRequest
 from langyard.postgres import runs as rows
 from langyard.postgres.database import Database
+from langyard.telemetry.chores import survived
 
 log = logging.getLogger(__name__)
 
@@ -66,10 +67,7 @@ class QueueBound:
     async def watch(self) -> None:
         """For ever: look at the queue once a second."""
         while True:
-            try:
-                await self.look()
-            except LangyardError as error:
-                log.warning("cannot see how long the queue is: %s", error.detail)
+            await survived(log, "see how long the queue is", self.look())
             # Who came while we looked may be counted twice, so we look again soon.
             await asyncio.sleep(_SOON_S if self._joined else _EVERY_S)
 

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
-from typing import Any, LiteralString
+from typing import Any, LiteralString, TypeVar
 
 import psycopg
-from psycopg import AsyncConnection
+from psycopg import AsyncConnection, AsyncCursor
 from psycopg.rows import DictRow, dict_row
 from psycopg.types.json import set_json_loads
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
@@ -25,10 +25,17 @@ log = logging.getLogger(__name__)
 
 Row = DictRow
 Connection = AsyncConnection[DictRow]
+Cursor = AsyncCursor[DictRow]
 
 # Deadlock, serialization failure, lock timeout: the same statement may succeed at once.
 _RETRY = (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure, psycopg.errors.LockNotAvailable)
-AWAY = (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout)
+# A server that has become a standby answers, but takes nothing: after a failover another one does.
+AWAY = (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout, psycopg.errors.ReadOnlySqlTransaction)
+# Operational errors to the driver, but what was sent is at fault: sent again it is refused again.
+_REFUSED = (psycopg.errors.ProgramLimitExceeded, psycopg.errors.StatementTooComplex)
+# "cached plan must not change result type": planned before another process's migration changed a table.
+_STALE = psycopg.errors.FeatureNotSupported
+T = TypeVar("T")
 
 
 class Database:
@@ -91,7 +98,13 @@ class Database:
         """A connection in autocommit mode; driver errors leave as `Unavailable` when the database is away."""
         try:
             async with self.pool.connection() as connection:
-                yield connection
+                try:
+                    yield connection
+                except _STALE as error:
+                    await connection.close()
+                    raise away(error) from error
+        except _REFUSED:
+            raise
         except AWAY as error:
             if isinstance(error, _RETRY):
                 raise
@@ -99,17 +112,7 @@ class Database:
 
     async def fetch(self, sql: LiteralString, params: Mapping[str, Any] | None = None) -> list[Row]:
         """All rows of one statement, which must be safe to send twice: a dead connection is replaced once."""
-        for last in (False, True):
-            try:
-                async with self.pool.connection() as connection:
-                    cursor = await connection.execute(sql, params, binary=True)
-                    return await cursor.fetchall() if cursor.description else []
-            except AWAY as error:
-                if last or isinstance(error, PoolTimeout):
-                    raise away(error) from error
-                if not isinstance(error, _RETRY):
-                    await self._replace_dead()
-        raise AssertionError("unreachable")
+        return await self._send(sql, params, _rows)
 
     async def fetch_one(self, sql: LiteralString, params: Mapping[str, Any] | None = None) -> Row | None:
         """The first row, or None."""
@@ -118,10 +121,22 @@ class Database:
 
     async def execute(self, sql: LiteralString, params: Mapping[str, Any] | None = None) -> int:
         """Rows touched by one statement that is safe to send twice."""
+        return await self._send(sql, params, _count)
+
+    async def _send(
+        self, sql: LiteralString, params: Mapping[str, Any] | None, taken: Callable[[Cursor], Awaitable[T]]
+    ) -> T:
         for last in (False, True):
             try:
                 async with self.pool.connection() as connection:
-                    return (await connection.execute(sql, params)).rowcount
+                    try:
+                        return await taken(await connection.execute(sql, params, binary=True))
+                    except _STALE:
+                        answer = await taken(await connection.execute(sql, params, binary=True, prepare=False))
+                        await connection.close()  # its other plans are as old
+                        return answer
+            except _REFUSED:
+                raise
             except AWAY as error:
                 if last or isinstance(error, PoolTimeout):
                     raise away(error) from error
@@ -141,6 +156,14 @@ class Database:
     async def _replace_dead(self) -> None:
         """After a server restart every idle connection is dead; have them all checked instead of failing one by one."""
         await self.pool.check()
+
+
+async def _rows(cursor: Cursor) -> list[Row]:
+    return await cursor.fetchall() if cursor.description else []
+
+
+async def _count(cursor: Cursor) -> int:
+    return cursor.rowcount
 
 
 def away(error: BaseException) -> Unavailable:

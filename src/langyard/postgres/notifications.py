@@ -10,6 +10,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from contextlib import suppress
+from typing import Any
 
 import psycopg
 
@@ -18,6 +19,14 @@ log = logging.getLogger(__name__)
 CHANNEL = "langyard"
 # Asking this often keeps the connection alive through firewalls and finds out that the server is gone.
 _IDLE_S = 30.0
+
+# So is a server that has gone without a word, and nobody sends what it would not answer for a quarter of an hour.
+_NOTICED: dict[str, Any] = {
+    "keepalives_idle": 15,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 15000,
+}
 
 
 class Listener:
@@ -47,7 +56,7 @@ class Listener:
         while True:
             try:
                 async with await psycopg.AsyncConnection.connect(
-                    self._url, autocommit=True, connect_timeout=5, application_name="langyard listener"
+                    self._url, autocommit=True, connect_timeout=5, application_name="langyard listener", **_NOTICED
                 ) as connection:
                     await connection.execute("listen langyard")
                     delay = 0.1
@@ -64,5 +73,8 @@ class Listener:
         while True:
             async for note in connection.notifies(timeout=_IDLE_S):
                 kind, _, text = note.payload.partition(" ")
-                self._on_note(kind, text)
+                try:
+                    self._on_note(kind, text)
+                except ValueError:  # anybody may notify on this channel
+                    log.warning("a notification is not understood", extra={"payload": note.payload[:200]})
             await connection.execute("select 1")

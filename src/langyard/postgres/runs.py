@@ -267,9 +267,9 @@ async def roll_back(database: Database, run_id: UUID, fence: int, error: bytes) 
     return await database.fetch_one(_SQL["roll_back"], params) is not None
 
 
-async def hand_back(database: Database, worker_id: UUID, run_ids: Sequence[UUID]) -> None:
-    """Return runs to pending without counting the attempt."""
-    await database.execute(_SQL["hand_back"], {"worker_id": worker_id, "run_ids": Uuids(run_ids)})
+async def hand_back(database: Database, worker_id: UUID) -> int:
+    """Return all runs of a worker to pending without counting the attempt; how many there were."""
+    return await database.execute(_SQL["hand_back"], {"worker_id": worker_id})
 
 
 async def retry(database: Database, run_id: UUID, fence: int, *, delay_s: float, error: bytes, followed: bool) -> bool:

@@ -35,13 +35,14 @@ class Heartbeat:
         """True when renewed, False when this worker was buried, None when the database did not answer."""
         try:
             return self._connect().execute(_SQL["renew"], self._params).fetchone() is not None
-        except psycopg.OperationalError:
+        except psycopg.Error:
+            # Whatever it was, a standby that was a primary a moment ago among it: the next one is asked anew.
             self.close()
             return None
 
     def leave(self) -> None:
         """Delete the row, if the database can be reached."""
-        with suppress(psycopg.OperationalError):
+        with suppress(psycopg.Error):
             self._connect().execute(_SQL["leave"], self._params)
         self.close()
 

@@ -33,7 +33,8 @@ HIGH_WATER = 64 * 1024 * 1024
 class Lease:
     """A worker's right to write for one run. `on_lost` is called once, on the loop, when the database refuses it.
 
-    `asked` is set when the run's end was refused since it had been told to stop before: (action, reason).
+    `asked` is set when the run's end was refused since it had been told to stop before: (action, reason). `refused` is
+    why the lease was given up here, when the database would not take what was written under it.
     """
 
     run_id: UUID
@@ -42,6 +43,7 @@ class Lease:
     on_lost: Callable[[], None] | None = None
     lost: bool = False
     asked: tuple[str, str] | None = None
+    refused: Exception | None = None
 
     def lose(self) -> None:
         """Mark it gone; later writes raise at once."""
@@ -276,8 +278,10 @@ class Writer:
                     await self._send_apart(batch)
                     return
                 log.exception("a batch of writes was refused by the database")
-                batch.refused = error
+                if not batch.leases:
+                    batch.refused = error
                 for lease in batch.leases:
+                    lease.refused = error
                     lease.lose()
                 return
             held = set(row["held"] or ()) if row else set()

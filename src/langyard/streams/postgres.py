@@ -19,6 +19,7 @@ from langyard.postgres.database import Database
 from langyard.postgres.rows import events as log_rows
 from langyard.streams.local import LocalBus
 from langyard.streams.port import Ended, NoRelay, Part, Relay
+from langyard.telemetry.chores import survived
 
 log = logging.getLogger(__name__)
 
@@ -194,5 +195,4 @@ class RemoteEvents:
     async def _poll(self) -> None:
         while True:
             await asyncio.sleep(self._poll_s)
-            with suppress(Unavailable):
-                await self.catch_up()
+            await survived(log, "read on", self.catch_up())

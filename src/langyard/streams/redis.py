@@ -149,6 +149,8 @@ class RedisRelay:
                 await work(connection)
             except _AWAY as error:
                 self._tell_state(error)
+            except Exception:  # live events would be gone for good: whatever it was, Redis is used again
+                log.exception("could not %s over Redis", what)
             finally:
                 if what == "speak":
                     self._speaks = False

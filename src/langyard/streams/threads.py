@@ -23,6 +23,7 @@ from langyard.model.events import Event, Sequence, ThreadEvent
 from langyard.model.runs import ENDED, RunEnd
 from langyard.postgres.database import Database
 from langyard.postgres.rows import readers as rows
+from langyard.telemetry.chores import survived
 
 log = logging.getLogger(__name__)
 
@@ -344,8 +345,7 @@ class ThreadReaders:
         while True:
             await asyncio.sleep(_RENEW_S)
             if self._followers:
-                with suppress(LangyardError):
-                    await rows.mark(self._database, list(self._followers), _MARKED_S)
+                await survived(log, "mark threads", rows.mark(self._database, list(self._followers), _MARKED_S))
 
     async def _look_again(self) -> None:
         """Runs nobody told of: a lost notification, a mark that was lost with the database."""
@@ -355,16 +355,17 @@ class ThreadReaders:
                     await self._look_early.wait()
             early = self._look_early.is_set()
             self._look_early.clear()
-            if not self._followers:
-                continue
-            with suppress(LangyardError):
-                if early:
-                    await rows.mark(self._database, list(self._followers), _MARKED_S)
-                back_s = _MARKED_S if early else self._look_s + _OVERLAP_S
-                for row in await rows.runs(self._database, list(self._followers), back_s):
-                    follower = self._followers.get(row["thread_id"])
-                    if follower is not None and follower.begun.done():
-                        self._join(follower, row["run_id"])
+            if self._followers:
+                await survived(log, "look at threads", self._look(early))
+
+    async def _look(self, early: bool) -> None:
+        if early:
+            await rows.mark(self._database, list(self._followers), _MARKED_S)
+        back_s = _MARKED_S if early else self._look_s + _OVERLAP_S
+        for row in await rows.runs(self._database, list(self._followers), back_s):
+            follower = self._followers.get(row["thread_id"])
+            if follower is not None and follower.begun.done():
+                self._join(follower, row["run_id"])
 
 
 def _of(run_id: UUID, event: Event) -> ThreadEvent:

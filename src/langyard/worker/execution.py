@@ -36,7 +36,6 @@ from langyard.worker.retries import is_retriable, put_back
 
 log = logging.getLogger("langyard.runs")
 
-
 # How long a cancelled run has to come to the end of its step, or of itself, before its nodes are cancelled.
 _MOMENT_S = 0.2
 
@@ -154,13 +153,13 @@ class Execution:
         return {**self.facts, "duration": round(time.perf_counter() - self._began, 6)}
 
     def _on_lost(self) -> None:
-        self.cancel(Stop("lost"))
+        self.cancel(Stop("lost" if self.lease.refused is None else "refused"))
 
     async def _run(self) -> None:
         if not self._abandoned:
             log.info("workflow_start", extra={**self.facts, "attempt": self.claimed.attempt})
         try:
-            finished = await self._run_to_its_end()
+            finished = await self._told_of()
         except LeaseLost:
             if asyncio.current_task() is self._task:
                 self._lost()
@@ -171,6 +170,14 @@ class Execution:
             self.outlet.finish(finished)
             if self.claimed.kwargs.get("webhook"):
                 self._means.on_webhook()
+
+    async def _told_of(self) -> RunEnd | None:
+        try:
+            return await self._run_to_its_end()
+        except LeaseLost:
+            if self.lease.refused is None or asyncio.current_task() is not self._task:
+                raise
+            return await self._finish(*self._refused(self.lease.refused))
 
     async def _run_to_its_end(self) -> RunEnd | None:
         """The committed end; None when it is told already, or is not ours to tell."""
@@ -258,6 +265,8 @@ class Execution:
             await self._means.writer.commit(self.lease)
         if stop.kind == "drain":
             return None
+        if self.lease.refused is not None:
+            return self._refused(self.lease.refused)
         if stop.kind == "rollback":
             await self._roll_back(stop)
             return None
@@ -268,6 +277,16 @@ class Execution:
             return "timeout", "error", {"error": "TimeoutError", "message": text}
         waiting = await self._has_next()
         return "interrupted", "interrupted" if waiting else "idle", {"error": "UserInterrupt", "message": stop.reason}
+
+    def _refused(self, error: Exception) -> Ending:
+        """What it wants stored is not taken and never will be: it ends where it was, under a new lease."""
+        log.error("workflow_error", extra={**self._timed, "error": type(error).__name__}, exc_info=error)
+        self.lease = self._own_lease()
+        self.outlet = self._own_outlet(self.outlet.followed)
+        self._scope, self._last, self._seen_state = Scope(lease=self.lease), None, False
+        failure = events.failure(error)
+        self.outlet.publish("error", serde.dumps(shown_error(failure)))
+        return "error", "error", failure
 
     async def _roll_back(self, stop: Stop) -> None:
         """Leave no trace of this run; the thread is as it was before."""

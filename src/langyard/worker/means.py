@@ -59,9 +59,9 @@ def effects_of(lease: Lease, means: Means, graph: AnyGraph) -> Effects:
 
 @dataclass(slots=True)
 class Stop:
-    """Why a run is being cancelled."""
+    """Why a run is being cancelled; `refused`: the database does not take what it wants stored."""
 
-    kind: Literal["cancel", "rollback", "drain", "lost", "timeout"]
+    kind: Literal["cancel", "rollback", "drain", "lost", "timeout", "refused"]
     reason: str = ""
 
     @classmethod

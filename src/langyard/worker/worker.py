@@ -28,6 +28,7 @@ from langyard.postgres.database import Database
 from langyard.postgres.workers import Heartbeat, bury
 from langyard.postgres.writer import Writer
 from langyard.streams import LocalBus, Relay
+from langyard.telemetry.chores import survived
 from langyard.telemetry.metrics import Metrics
 from langyard.worker.execution import Execution
 from langyard.worker.means import Means, Stop
@@ -247,8 +248,9 @@ class Worker:
         self._spawn(self._reenlist())
 
     async def _reenlist(self) -> None:
-        self.worker_id = uuid4()
         while True:
+            # Another with each try: the row of one whose answer was lost may be there.
+            self.worker_id = uuid4()
             try:
                 await self._enlist()
                 return
@@ -294,13 +296,11 @@ class Worker:
                 async with asyncio.timeout(self._options.poll_s):
                     await self._wake.wait()
             self._wake.clear()
-            try:
-                if time.monotonic() - polled >= self._options.poll_s:
-                    polled = time.monotonic()
-                    await rows.let_in(self._database, self.worker_id, self._ended_runs)
-                await self._claim_some()
-            except LangyardError as error:
-                log.warning("cannot claim runs: %s", error.detail)
+            if time.monotonic() - polled >= self._options.poll_s:
+                polled = time.monotonic()
+                ended = self._ended_runs
+                await survived(log, "let in runs", rows.let_in(self._database, self.worker_id, ended))
+            await survived(log, "claim runs", self._claim_some())
 
     async def _claim_some(self) -> None:
         with self._lock:
@@ -324,22 +324,24 @@ class Worker:
 
     async def _sweep(self) -> None:
         """Take over the runs of dead workers, and let in what was forgotten behind another run."""
-        options = self._options
         after: UUID | None = None
         while True:
-            await asyncio.sleep(options.sweep_s)
-            with suppress(LangyardError):
-                healed, after = await rows.heal(self._database, after)
-                if healed:
-                    self._wake.set()
-                taken = await bury(self._database, ttl_s=options.lease_ttl_s, max_attempts=options.max_attempts)
-                for run_id, status in taken:
-                    self.counters.recovered += status == "pending"
-                    self.counters.quarantined += status == "error"
-                    log.warning("a worker died; its run is %s", status, extra={"run_id": str(run_id)})
-                if taken:
-                    self._wake.set()
-                    self._on_webhook()
+            await asyncio.sleep(self._options.sweep_s)
+            await survived(log, "look for dead workers", self._bury())
+            healed, after = await survived(log, "heal the queue", rows.heal(self._database, after)) or (0, after)
+            if healed:
+                self._wake.set()
+
+    async def _bury(self) -> None:
+        options = self._options
+        taken = await bury(self._database, ttl_s=options.lease_ttl_s, max_attempts=options.max_attempts)
+        for run_id, status in taken:
+            self.counters.recovered += status == "pending"
+            self.counters.quarantined += status == "error"
+            log.warning("a worker died; its run is %s", status, extra={"run_id": str(run_id)})
+        if taken:
+            self._wake.set()
+            self._on_webhook()
 
     async def _reconcile(self) -> None:
         """Learn what the database knows better: runs cancelled from elsewhere, runs claimed but never received."""
@@ -348,8 +350,7 @@ class Worker:
                 async with asyncio.timeout(self._options.poll_s):
                     await self._looking.wait()
             self._looking.clear()
-            with suppress(LangyardError):
-                await self._reconcile_once()
+            await survived(log, "see what is wanted of runs", self._reconcile_once())
 
     async def _reconcile_once(self) -> None:
         held = {run_id: execution.claimed.fence for run_id, execution in self._executions.items()}
@@ -370,16 +371,15 @@ class Worker:
     async def _drain(self) -> None:
         """Let runs end for the grace time; what is left stops at its last checkpoint and goes back to pending."""
         left = await self._quiet(self._options.grace_s)
-        if not left:
-            return
-        log.info("handing back %d unfinished runs", len(left))
+        if left:
+            log.info("handing back %d unfinished runs", len(left))
         for execution in left:
             execution.cancel(Stop("drain"))
         await self._quiet(_STOP_S)
+        # Also what was claimed in the moment of stopping and never reached us.
         with suppress(TimeoutError, LangyardError):
             async with asyncio.timeout(_STOP_S):
-                await rows.hand_back(self._database, self.worker_id, [e.claimed.run_id for e in left])
-                self.counters.handed_back += len(left)
+                self.counters.handed_back += await rows.hand_back(self._database, self.worker_id)
 
     async def _quiet(self, timeout_s: float) -> list[Execution]:
         """The executions still there after waiting for all of them for so long."""

@@ -12,7 +12,7 @@ from langgraph.graph import START, StateGraph
 from langgraph_sdk.errors import APIStatusError
 
 from langyard.model.errors import LangyardError
-from langyard.postgres import idempotency as keys
+from langyard.postgres.rows import idempotency as keys
 from langyard.postgres.rows import runs as rows
 from tests.acceptance.sdk.agents import Agents, parent, serving
 from tests.acceptance.sdk.test_threads import left

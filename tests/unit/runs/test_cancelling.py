@@ -162,7 +162,7 @@ async def test_a_cancelled_run_of_a_dead_worker_is_settled_and_not_tried_again(b
 async def test_a_run_handed_back_and_cancelled_is_settled_with_what_it_had_left(bench):
     claimed = await bench.start(claimed=True)
     await bench.put_checkpoint(claimed)
-    await rows.hand_back(bench.database, bench.worker_id, [claimed.run_id])
+    await rows.hand_back(bench.database, bench.worker_id)
     assert await rows.cancel(bench.database, claimed.run_id, action="rollback", **ASKED) == "asked"
     found = await bench.run(claimed)
     assert found is not None

@@ -170,7 +170,7 @@ async def test_a_run_that_is_handed_back_goes_first(line: Queue):
     claimed = (await line.start("ada", at_once=True)).claimed
     assert claimed is not None
     await line.flood("mallory", 5)
-    await rows.hand_back(line.database, line.worker_id, [claimed.run_id])
+    await rows.hand_back(line.database, line.worker_id)
     assert [run.run_id for run in await line.claim()] == [claimed.run_id]
 
 

@@ -18,7 +18,7 @@ from langyard.gateway.parts import Parts
 from langyard.gateway.sse import EventStream
 from langyard.gateway.wire import answer
 from langyard.model.errors import Unavailable
-from langyard.postgres.idempotency import Key
+from langyard.postgres.rows.idempotency import Key
 
 Begin = Callable[[UUID | None], Awaitable[Turn]]
 

@@ -348,10 +348,11 @@ where t.thread_id = r.thread_id and r.worker_id = %(worker_id)s and r.status = '
 returning r.*, t.config;
 
 -- name: hand_back
--- A draining worker returns a run at its last checkpoint; the attempt does not count. Who waits for it waits elsewhere now.
+-- A draining worker returns what it has left at its last checkpoint; the attempt does not count. Who waits for a run waits
+-- elsewhere now.
 update langyard.runs set status = 'pending', worker_id = null, attempt = greatest(attempt - 1, 0), fence = fence + 1,
     watched = true, followed = true, updated_at = now()
-where run_id = any(%(run_ids)s) and worker_id = %(worker_id)s and status = 'running'
+where worker_id = %(worker_id)s and status = 'running'
 returning run_id, pg_notify('langyard', 'wake')::text as told;
 
 -- name: retry

@@ -28,7 +28,7 @@ from langyard.gateway.wire import Limits, answer, as_model
 from langyard.invocations import LEFT, Invoked
 from langyard.model.errors import LangyardError, NotFound
 from langyard.model.shown import run_json
-from langyard.postgres.idempotency import Key
+from langyard.postgres.rows.idempotency import Key
 
 log = logging.getLogger(__name__)
 
