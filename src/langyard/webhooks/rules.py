@@ -59,6 +59,7 @@ class Webhooks:
         try:
             parsed = httpx.URL(url)
             host = parsed.raw_host.decode("ascii").lower().rstrip(".")
+            _ = parsed.host  # what claims to be an international name need not be one
         except (httpx.InvalidURL, UnicodeError, ValueError):
             raise _refused("Webhook URL is not valid") from None
         if url.startswith("/") or not parsed.scheme:

@@ -26,6 +26,7 @@ from langyard.gateway.agent.bodies import (
 from langyard.gateway.agent.endings import stop
 from langyard.gateway.agent.pictures import Pictures
 from langyard.gateway.agent.reading import answer_with, body_id, chosen, flag, page, path_id, read
+from langyard.gateway.agent.runs.bodies import check_config
 from langyard.gateway.openapi import body_of, problems
 from langyard.gateway.parts import Parts
 from langyard.gateway.wire import Limits, answer_json
@@ -52,6 +53,7 @@ def _add_making(router: APIRouter, parts: Parts, limits: Limits) -> None:
     async def create_assistant(request: Request) -> Response:
         """A graph with a configuration of its own, version 1."""
         body = await read(request, CreateAssistantBody, limits)
+        check_config(body.config)
         access, wanted = access_of(request), body_id(body.assistant_id, "assistant") or uuid4()
         fields = body.model_dump(exclude={"assistant_id", "if_exists"})
         value, must = await access.creating("assistants", wanted, if_exists=body.if_exists, **fields)
@@ -86,6 +88,7 @@ def _add_making(router: APIRouter, parts: Parts, limits: Limits) -> None:
         """A new version, active from now on. Metadata is merged; config and context are replaced, each as the other."""
         wanted = path_id(assistant_id, "assistant")
         body = await read(request, PatchAssistantBody, limits)
+        check_config(body.config)
         fields = {name: getattr(body, name) for name in body.model_fields_set & PatchAssistantBody.model_fields.keys()}
         asked = {**fields, "metadata": dict(fields.get("metadata") or {})}
         nobody = NotFound(f"Assistant {wanted} not found", code="assistant_not_found")
@@ -227,6 +230,6 @@ def _filters(body: CountAssistantsBody) -> Mapping[str, Any]:
 def _xray(given: str) -> bool | int:
     if given.lower() in ("true", "false"):
         return given.lower() == "true"
-    if given.isdecimal() and 1 <= int(given) <= 1000:
+    if given.isdecimal() and len(given) <= 4 and 1 <= int(given) <= 1000:
         return int(given)
     raise Invalid("Invalid xray value")

@@ -5,9 +5,19 @@ from __future__ import annotations
 import datetime as dt
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import AfterValidator, BaseModel, Field
+from pydantic_core import PydanticCustomError
+
+
+def _without_nul(text: str) -> str:
+    if "\0" in text:
+        raise PydanticCustomError("nul", "must not have a NUL character")
+    return text
+
 
 Json = dict[str, Any]
+# What becomes a text of the database, which knows no NUL.
+Text = Annotated[str, AfterValidator(_without_nul)]
 Limit = Annotated[int, Field(ge=1, le=1000, description="Most rows in one answer.")]
 Offset = Annotated[int, Field(ge=0, le=2**31 - 1, description="How many rows to pass over.")]
 SortOrder = Literal["asc", "desc"]
@@ -31,8 +41,8 @@ class CreateAssistantBody(BaseModel):
     context: Json = Field(default_factory=dict, description="Stands in `config.configurable` too.")
     metadata: Json = Field(default_factory=dict)
     if_exists: IfExists = "raise"
-    name: str = "Untitled"
-    description: str | None = None
+    name: Text = "Untitled"
+    description: Text | None = None
 
 
 class PatchAssistantBody(BaseModel):
@@ -42,16 +52,16 @@ class PatchAssistantBody(BaseModel):
     config: Json = Field(default_factory=dict)
     context: Json = Field(default_factory=dict)
     metadata: Json = Field(default_factory=dict)
-    name: str = ""
-    description: str | None = None
+    name: Text = ""
+    description: Text | None = None
 
 
 class CountAssistantsBody(BaseModel):
     """Which assistants."""
 
     metadata: Json = Field(default_factory=dict, description="What theirs contains.")
-    graph_id: str = ""
-    name: str = Field("", description="A part of theirs, in upper or lower case.")
+    graph_id: Text = ""
+    name: Text = Field("", description="A part of theirs, in upper or lower case.")
 
 
 class SearchAssistantsBody(CountAssistantsBody):
@@ -189,8 +199,8 @@ class ThreadAnswer(BaseModel):
 class CheckpointPlace(BaseModel):
     """Where a checkpoint is."""
 
-    checkpoint_id: str | None = None
-    checkpoint_ns: str | None = None
+    checkpoint_id: Text | None = None
+    checkpoint_ns: Text | None = None
     checkpoint_map: Json | None = None
     thread_id: str | None = None
 
@@ -208,7 +218,7 @@ class UpdateStateBody(BaseModel):
     values: Json | list[Any] | None = None
     as_node: str | None = None
     checkpoint: CheckpointPlace | None = None
-    checkpoint_id: str | None = None
+    checkpoint_id: Text | None = None
 
 
 class HistoryBody(BaseModel):

@@ -20,7 +20,9 @@ T = TypeVar("T")
 
 async def read(request: Request, model: type[B], limits: Limits, *, may_be_empty: bool = False) -> B:
     """The body as `model`. Raises `Invalid`, `TooLarge`, `UnsupportedMedia`."""
-    if may_be_empty and request.headers.get("content-length", "0") == "0":
+    # A body that comes in chunks has no length.
+    unsaid = "0" if "transfer-encoding" not in request.headers else ""
+    if may_be_empty and request.headers.get("content-length", unsaid) == "0":
         return as_model({}, model)
     try:
         value = await read_json(request, limits)

@@ -18,6 +18,12 @@ STREAM_MODES = (
     "tools", "lifecycle",
 )  # fmt: skip
 _CHECKPOINT = ("checkpoint_id", "checkpoint_ns", "checkpoint_map")
+_KINDS: tuple[tuple[str, type, str], ...] = (
+    ("tags", list, "an array"),
+    ("recursion_limit", int, "a whole number"),
+    ("configurable", dict, "an object"),
+    ("metadata", dict, "an object"),
+)
 _LONGEST_URL = 65_536
 _LONGEST_DELAY = 10 * 365 * 86_400
 
@@ -119,21 +125,22 @@ def _checkpoint(body: RunBody) -> Mapping[str, Any] | None:
     return found
 
 
-def _config(given: Mapping[str, Any]) -> dict[str, Any]:
-    kinds: tuple[tuple[str, type | tuple[type, ...], str], ...] = (
-        ("tags", list, "an array"),
-        ("recursion_limit", int, "a whole number"),
-        ("configurable", dict, "an object"),
-        ("metadata", dict, "an object"),
-    )
-    for key, kind, words in kinds:
+def check_config(given: Mapping[str, Any]) -> None:
+    """Raises `Invalid` for a config, a run's or an assistant's, that no run could have."""
+    for key, kind, words in _KINDS:
         value = given.get(key)
         if value is not None and (not isinstance(value, kind) or isinstance(value, bool)):
             raise Invalid(f"config.{key} must be {words}.")
+    if not all(isinstance(tag, str) for tag in given.get("tags") or ()):
+        raise Invalid("config.tags must be an array of strings.")
     limit = given.get("recursion_limit")
     if limit is not None and not 1 <= limit < math.pow(2, 31):
         raise Invalid("config.recursion_limit must be at least 1 and less than 2147483648.")
-    return {key: given[key] for key, _, _ in kinds if given.get(key) is not None}
+
+
+def _config(given: Mapping[str, Any]) -> dict[str, Any]:
+    check_config(given)
+    return {key: given[key] for key, _, _ in _KINDS if given.get(key) is not None}
 
 
 def _durability(body: RunBody) -> Literal["sync", "async", "exit"] | None:

@@ -9,6 +9,7 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
+from langyard import serde
 from langyard.gateway.access import access_of
 from langyard.gateway.agent.bodies import (
     CheckpointPlace,
@@ -106,7 +107,7 @@ def _add_history(router: APIRouter, parts: Parts, limits: Limits) -> None:
         # A history leads to its checkpoint's past; the checkpoint's own id would make it a history of one.
         place = {key: value for key, value in _place(body.checkpoint).items() if key == "checkpoint_ns"}
         found = await parts.states.history(
-            wanted, place, limit=body.limit, before=_before(body.before), metadata=body.metadata
+            wanted, place, limit=body.limit, before=_before(body.before), metadata=serde.plain(body.metadata)
         )
         return answer_json(found)
 
@@ -123,4 +124,6 @@ def _before(given: str | Mapping[str, Any] | None) -> str | None:
         given = inner.get("checkpoint_id") if isinstance(inner, Mapping) else None
         if not isinstance(given, str):
             raise Invalid("before has no checkpoint_id.")
+    if given and "\0" in given:
+        raise Invalid("before must not have a NUL character.")
     return given or None

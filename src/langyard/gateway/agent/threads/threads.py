@@ -268,6 +268,8 @@ def _searched_id(given: str) -> UUID:
 
 def _path(given: str) -> list[str]:
     """`values.messages[-1].content` as its steps. Raises `Invalid`."""
+    if "\0" in given:
+        raise Invalid("An extract path must not have a NUL character.")
     steps = [name or index for name, index in _STEP.findall(given)]
     if not steps or steps[0] not in _ROOTS:
         raise Invalid(f"Extract path {given[:200]!r} must start with one of: {', '.join(_ROOTS)}")
