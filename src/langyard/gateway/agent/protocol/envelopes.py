@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -12,6 +13,8 @@ from langyard.gateway.sse import frame
 # Numbers count from here, so that one in JSON is exact in every language: 53 bits last until 2059.
 _EPOCH_MS = 1_735_689_600_000
 _BITS = 13
+# So many are looked through before others have their turn: what a client asks for may take long to compare.
+_AT_ONCE = 50
 _WATCHED = frozenset({"lifecycle", "input"})
 
 
@@ -106,3 +109,12 @@ class Wanted:
             if found != segment and (":" in segment or found.partition(":")[0] != segment):
                 return False
         return self.depth is None or len(namespace) - len(prefix) <= self.depth
+
+
+async def chosen(envelopes: Iterable[Envelope], asked: Sequence[Wanted]) -> AsyncIterator[Envelope]:
+    """Those that one of these takes and has not seen."""
+    for number, envelope in enumerate(envelopes, 1):
+        if any(one.takes(envelope) and one.new(envelope) for one in asked):
+            yield envelope
+        if number % _AT_ONCE == 0:
+            await asyncio.sleep(0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from contextlib import suppress
 from typing import Any
 from uuid import uuid4
@@ -15,7 +16,7 @@ from langyard.gateway.access import access_of
 from langyard.gateway.agent.admitting import Admitted
 from langyard.gateway.agent.protocol.asking import wanted
 from langyard.gateway.agent.protocol.commands import MALFORMED, Commands, Refused, failed, is_command, succeeded
-from langyard.gateway.agent.protocol.envelopes import Wanted
+from langyard.gateway.agent.protocol.envelopes import Wanted, chosen
 from langyard.gateway.agent.protocol.feeds import Viewer
 from langyard.gateway.agent.protocol.streaming import gap
 from langyard.gateway.errors import status_of
@@ -24,6 +25,8 @@ from langyard.model.errors import BadRequest, LangyardError
 Json = dict[str, Any]
 _ENDED = 1011
 _MOST = 100
+# Of all subscriptions together: each event is compared with each.
+_NAMESPACES = 1000
 
 
 class Conversation:
@@ -63,9 +66,8 @@ class Conversation:
                     return
                 if lost and self._subscriptions:
                     await self._send(serde.dumps(gap(lost)).decode())
-                for envelope in found:
-                    if any(one.takes(envelope) and one.new(envelope) for one in self._subscriptions.values()):
-                        await self._send(envelope.text)
+                async for envelope in chosen(found, list(self._subscriptions.values())):
+                    await self._send(envelope.text)
             if self._viewer.feed.ended and not found:
                 return
 
@@ -107,7 +109,11 @@ class Conversation:
         if what == "subscribe":
             if len(self._subscriptions) >= _MOST:
                 raise Refused("invalid_argument", f"A connection has at most {_MOST} subscriptions.")
-            asked = await self._viewer.start(wanted(params))
+            filters = wanted(params)
+            if len(filters.namespaces) + sum(len(one.namespaces) for one in self._subscriptions.values()) > _NAMESPACES:
+                said = f"The subscriptions of a connection have at most {_NAMESPACES} namespaces."
+                raise Refused("invalid_argument", said)
+            asked = await self._viewer.start(filters)
             self._gapless(asked)
             replayed = await self._replay([asked])
             subscription_id = str(uuid4())
@@ -126,7 +132,9 @@ class Conversation:
     async def _reconnect(self, params: Json) -> Json:
         """Tell this connection's subscriptions again what came after an event."""
         given = params.get("subscriptions")
-        names = [str(name) for name in given] if isinstance(given, list) else list(self._subscriptions)
+        # Of more than there can be, one too many says that not all are known.
+        said = given[: _MOST + 1] if isinstance(given, list) else list(self._subscriptions)
+        names = list(dict.fromkeys(map(str, said)))
         known = [self._subscriptions[name] for name in names if name in self._subscriptions]
         last = {"since_event_id": params.get("last_event_id")}
         again = [
@@ -141,10 +149,10 @@ class Conversation:
         feed, count = self._viewer.feed, 0
         if feed.envelopes and not await self._may_show():
             return 0
-        for envelope in list(feed.envelopes)[: max(0, self._viewer.place - feed.first)]:
-            if any(one.takes(envelope) and one.new(envelope) for one in asked):
-                await self._send(envelope.text)
-                count += 1
+        seen = list(itertools.islice(feed.envelopes, max(0, self._viewer.place - feed.first)))
+        async for envelope in chosen(seen, asked):
+            await self._send(envelope.text)
+            count += 1
         return count
 
     def _gapless(self, asked: Wanted) -> None:

@@ -7,7 +7,7 @@ from starlette.types import Send
 from langyard import serde
 from langyard.gateway.agent.admitting import Admitted
 from langyard.gateway.agent.lasting import Lasting, chunk
-from langyard.gateway.agent.protocol.envelopes import Wanted
+from langyard.gateway.agent.protocol.envelopes import Wanted, chosen
 from langyard.gateway.agent.protocol.feeds import Viewer
 from langyard.gateway.sse import HEADERS, HEARTBEAT, frame
 
@@ -35,7 +35,7 @@ class EnvelopeStream(Lasting):
                 await chunk(send, HEARTBEAT)
                 continue
             lost, found = viewer.take()
-            frames = [envelope.frame for envelope in found if wanted.takes(envelope) and wanted.new(envelope)]
+            frames = [envelope.frame async for envelope in chosen(found, [wanted])]
             if lost:
                 frames.insert(0, frame("gap", serde.dumps(gap(lost))))
             if frames:
