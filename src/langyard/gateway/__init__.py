@@ -25,7 +25,7 @@ from langyard.gateway.agent.runs.once import Once
 from langyard.gateway.agent.threads import states, streams, threads
 from langyard.gateway.courtesies import Head
 from langyard.gateway.custom.application import Around, OwnApp
-from langyard.gateway.custom.cors import cors
+from langyard.gateway.custom.cors import Origins, cors
 from langyard.gateway.custom.document import completed
 from langyard.gateway.custom.log import AccessLog
 from langyard.gateway.custom.within import Within
@@ -161,7 +161,10 @@ def _routers(parts: Parts, turns: Turns, limits: Limits, idempotency: Idempotenc
 def _middleware(parts: Parts, limits: Limits, own: OwnApp | None) -> list[Middleware]:
     """From the outside in. Errors get their CORS headers too: a page must be able to read why it was refused."""
     found = [Middleware(errors.Guard), Middleware(Meter, metrics=parts.metrics), Middleware(Head)]
-    if (allowed := cors(parts)) is not None:
+    allowed = cors(parts)
+    if allowed is not None or own is None:  # else the project's application may have its own way with origins
+        found.append(Middleware(Origins, allowed=allowed))
+    if allowed is not None:
         found.insert(0, allowed)
     if (logged := parts.http.logging_headers) is not None:
         found.insert(0, Middleware(AccessLog, rule=HeaderRule(logged)))

@@ -169,10 +169,6 @@ class Guard:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        if "\0" in scope["path"] or b"%00" in scope.get("query_string", b""):
-            # Of all that a URL can hold, what no store takes; it is nobody's name.
-            await of_family(errors.Invalid("The URL has a NUL character."))(scope, receive, send)
-            return
         begun = False
 
         async def watched(message: Message) -> None:

@@ -46,6 +46,13 @@ def body_id(value: str | None, noun: str) -> UUID | None:
     return None if value is None else path_id(value, noun)
 
 
+def text(given: str | None, name: str) -> str | None:
+    """A text of path, query or body that gets to the database as one. Raises `Invalid` when it has a NUL."""
+    if given is not None and "\0" in given:
+        raise Invalid(f"{name} must not have a NUL character.")
+    return given
+
+
 def flag(request: Request, name: str) -> bool:
     """Whether a query parameter says yes."""
     return request.query_params.get(name, "").lower() in ("true", "1", "yes")

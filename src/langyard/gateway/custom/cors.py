@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
+from starlette.datastructures import Headers
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
+from starlette.types import ASGIApp, Receive, Scope, Send
 
+from langyard.gateway.errors import of_family
 from langyard.gateway.parts import Parts
-from langyard.model.errors import ConfigurationError
+from langyard.model.errors import ConfigurationError, Forbidden
+
+_HARMLESS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 _EXPOSED = (
     "Content-Location",
@@ -56,3 +64,47 @@ def cors(parts: Parts) -> Middleware | None:
         expose_headers=exposed,
         max_age=age,
     )
+
+
+class Origins:
+    """Refuses what a page of another origin may not ask for. Pure ASGI, around the routes.
+
+    A browser sends some requests, and opens every WebSocket, before it asks whether the page may, and with the cookies
+    of whoever looks at the page; only answers are kept from it. What comes from no page has no `Origin`.
+    """
+
+    def __init__(self, app: ASGIApp, *, allowed: Middleware | None) -> None:
+        self._app = app
+        options: Mapping[str, Any] = allowed.kwargs if allowed is not None else {}
+        self._cors = CORSMiddleware(app, **options) if allowed is not None else None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass on, perhaps without cookies; or refuse."""
+        socket = scope["type"] == "websocket"
+        if socket or (scope["type"] == "http" and scope["method"] not in _HARMLESS):
+            headers = Headers(scope=scope)
+            origin = headers.get("origin")
+            if origin is not None and not _is_ours(origin, headers):
+                if self._cors is None or not self._cors.is_allowed_origin(origin):
+                    await _refuse(origin, scope, receive, send)
+                    return
+                if socket and not self._cors.allow_credentials:
+                    # Of other requests the browser leaves them out by itself.
+                    scope["headers"] = [(name, value) for name, value in scope["headers"] if name != b"cookie"]
+        await self._app(scope, receive, send)
+
+
+def _is_ours(origin: str, headers: Headers) -> bool:
+    """Whether the page came from here; a proxy may have changed the host, but not what the browser says of it."""
+    if (site := headers.get("sec-fetch-site")) is not None:
+        return site in ("same-origin", "none")
+    return origin.partition("://")[2].lower() == headers.get("host", "").lower()
+
+
+async def _refuse(origin: str, scope: Scope, receive: Receive, send: Send) -> None:
+    if scope["type"] == "websocket":
+        # Before it is accepted: the handshake is answered with 403.
+        await send({"type": "websocket.close", "code": 1008, "reason": ""})
+        return
+    said = f"Pages of {origin[:200]} may not call this server; LANGYARD_CORS_ORIGINS, or http.cors, says whose may."
+    await of_family(Forbidden(said, code="origin_not_allowed"))(scope, receive, send)

@@ -15,7 +15,7 @@ from starlette.responses import Response
 from langyard import serde
 from langyard.gateway.access import access_of
 from langyard.gateway.agent.lasting import Gone
-from langyard.gateway.agent.reading import answer_with, chosen, flag, path_id, read, whole
+from langyard.gateway.agent.reading import answer_with, chosen, flag, path_id, read, text, whole
 from langyard.gateway.agent.runs.bodies import CancelBody
 from langyard.gateway.agent.runs.documents import RUN, RUNS, WAITED, answers, asks_to_cancel, parameters
 from langyard.gateway.agent.runs.shapes import FIELDS, NOT_FOUND, outcome_json, path_of, run_json
@@ -65,7 +65,7 @@ class Reading:
             return answer_with([])
         found = await self.parts.invocations.search(
             wanted,
-            status=request.query_params.get("status") or None,
+            status=text(request.query_params.get("status"), "status") or None,
             limit=whole(request, "limit", 10),
             offset=whole(request, "offset", 0, most=2**31),
         )

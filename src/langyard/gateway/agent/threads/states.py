@@ -18,7 +18,7 @@ from langyard.gateway.agent.bodies import (
     ThreadStateAnswer,
     UpdateStateBody,
 )
-from langyard.gateway.agent.reading import flag, path_id, read, whole
+from langyard.gateway.agent.reading import flag, path_id, read, text, whole
 from langyard.gateway.openapi import body_of, problems
 from langyard.gateway.parts import Parts
 from langyard.gateway.wire import Limits, answer_json
@@ -58,7 +58,7 @@ def _add_reading(router: APIRouter, parts: Parts, limits: Limits) -> None:
         """The state at a checkpoint of the graph itself."""
         wanted = path_id(thread_id, "thread")
         await access_of(request).thread(wanted, "read")
-        place = {"checkpoint_id": checkpoint_id}
+        place = {"checkpoint_id": text(checkpoint_id, "checkpoint_id")}
         return answer_json(await parts.states.get(wanted, place, subgraphs=flag(request, "subgraphs")))
 
 
@@ -95,7 +95,7 @@ def _add_history(router: APIRouter, parts: Parts, limits: Limits) -> None:
             limit = whole(request, "limit", 1, least=1)
         except BadRequest:
             raise Invalid(f"Invalid limit {request.query_params['limit'][:100]}") from None
-        before = request.query_params.get("before")
+        before = text(request.query_params.get("before"), "before")
         return answer_json(await parts.states.history(wanted, limit=limit, before=before))
 
     @router.post("/threads/{thread_id}/history", openapi_extra=body_of(HistoryBody), responses=_STATES)
@@ -124,6 +124,4 @@ def _before(given: str | Mapping[str, Any] | None) -> str | None:
         given = inner.get("checkpoint_id") if isinstance(inner, Mapping) else None
         if not isinstance(given, str):
             raise Invalid("before has no checkpoint_id.")
-    if given and "\0" in given:
-        raise Invalid("before must not have a NUL character.")
-    return given or None
+    return text(given, "before") or None

@@ -23,7 +23,7 @@ from langyard.gateway.agent.bodies import (
     TtlBody,
 )
 from langyard.gateway.agent.endings import stop
-from langyard.gateway.agent.reading import answer_with, body_id, chosen, page, path_id, read
+from langyard.gateway.agent.reading import answer_with, body_id, chosen, page, path_id, read, text
 from langyard.gateway.openapi import body_of, problems
 from langyard.gateway.parts import Parts
 from langyard.gateway.wire import Limits, answer_json
@@ -268,8 +268,7 @@ def _searched_id(given: str) -> UUID:
 
 def _path(given: str) -> list[str]:
     """`values.messages[-1].content` as its steps. Raises `Invalid`."""
-    if "\0" in given:
-        raise Invalid("An extract path must not have a NUL character.")
+    text(given, "An extract path")
     steps = [name or index for name, index in _STEP.findall(given)]
     if not steps or steps[0] not in _ROOTS:
         raise Invalid(f"Extract path {given[:200]!r} must start with one of: {', '.join(_ROOTS)}")
