@@ -113,7 +113,7 @@ class EventStream(Response):
                     frames.append(frame(event.name, data, event.id))
             if frames:
                 await _chunk(send, b"".join(frames))
-            if ended:
+            if ended or reader.left:
                 return
 
     def _introduced(self, data: bytes) -> bytes:

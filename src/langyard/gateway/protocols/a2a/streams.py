@@ -62,6 +62,10 @@ class AgentStream(Lasting):
             if end is not None:
                 await chunk(send, self._last(end))
                 return
+            if reader.left:
+                # Cut, and not ended: the client subscribes to the task again, at another server.
+                self.cut = True
+                return
 
     def _hear(self, event: Event) -> bool:
         """Whether there is something new to tell: the run has begun, or its agent has said more."""
