@@ -80,8 +80,11 @@ async def test_a_long_backlog_is_not_walked(line: Queue):
     for sql in ("let_in", "heal", "depth"):
         more = {"after": None, "limit": 1000, "worker_id": line.worker_id, "ended": 7, "most": 100}
         read, pages = await explain(line, rows._SQL[sql], more)
-        assert read <= 100
-        assert pages < 1000
+        if read > 100:  # the planner's statistics are a sample of the table, and a sample may be an unlucky one
+            await line.database.execute("analyze langyard.runs, langyard.threads")
+            read, pages = await explain(line, rows._SQL[sql], more)
+        assert read <= 100, sql
+        assert pages < 1000, sql
     # To join it is not to walk it either.
     sql = "select langyard.turn_of('agent', '@mallory', 0) as mallory, langyard.turn_of('agent', '@ada', 0) as ada"
     _, pages = await explain(line, sql, {})
