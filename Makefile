@@ -6,7 +6,8 @@ export VENV PYTHON
 BIN := $(VENV)/bin
 
 # Test files are spread over two processes that share one PostgreSQL; a file stays in one process, with the servers it starts.
-PYTEST := $(BIN)/python -m pytest -n $(or $(WORKERS),2) --dist loadfile
+# In the order of the folders: the few slow ones of acceptance come first, so that no process is left alone with one.
+PYTEST := $(BIN)/python -m pytest -n $(or $(WORKERS),2) --dist loadfile --no-loadscope-reorder
 PORT ?= 8000
 ARGS ?=
 
