@@ -40,6 +40,7 @@ from langyard.limits import QueueBound
 from langyard.model.errors import ConfigurationError
 from langyard.model.runs import Caps, Ttl
 from langyard.model.shown import run_json
+from langyard.model.stopping import stop
 from langyard.postgres import embedded
 from langyard.postgres.database import Database
 from langyard.postgres.embedded import EmbeddedServer
@@ -294,9 +295,7 @@ class App:
     async def close(self) -> None:
         """Drain the worker, then close what was opened, in reverse."""
         self.draining = True
-        for chore in self._chores:
-            chore.cancel()
-        await asyncio.gather(*self._chores, return_exceptions=True)
+        await stop(self._chores)
         if self.worker is not None:
             await asyncio.to_thread(self.worker.stop)
         if self._relay is not None:

@@ -16,6 +16,7 @@ from langyard.model.errors import NotFound, Unavailable
 from langyard.model.events import Event
 from langyard.model.runs import Caps, Queue, Run, RunEnd, RunRequest
 from langyard.model.slots import NoSlots, Slots
+from langyard.model.stopping import stop
 from langyard.postgres import runs as rows
 from langyard.postgres.database import Database
 from langyard.postgres.rows import events as log_rows
@@ -87,9 +88,7 @@ class Runs:
     async def close(self) -> None:
         """Stop watching."""
         await self._remote.close()
-        for task in (*self._telling, *((self._watching,) if self._watching else ())):
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+        await stop([*self._telling, self._watching])
 
     def depart(self) -> None:
         """This process is stopping: whoever reads a run that does not execute here had better come back elsewhere."""

@@ -39,6 +39,7 @@ from langyard.gateway.workflow import sessions, workflows
 from langyard.gateway.workflow.turns import Turns
 from langyard.graphs import loopback
 from langyard.model.errors import LangyardError
+from langyard.model.stopping import stop
 
 __all__ = ["Parts", "create", "probes"]
 
@@ -62,8 +63,7 @@ def create(parts: Parts) -> FastAPI:
                 yield
         finally:
             unserve()
-            sweeping.cancel()
-            await asyncio.gather(sweeping, return_exceptions=True)
+            await stop([sweeping])
             await parts.close()
 
     prefix = settings.mount_prefix

@@ -9,10 +9,11 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Any
 
 import psycopg
+
+from langyard.model.stopping import stop
 
 log = logging.getLogger(__name__)
 
@@ -46,10 +47,7 @@ class Listener:
 
     async def close(self) -> None:
         """Stop listening."""
-        if self._task is not None:
-            self._task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._task
+        await stop([self._task])
 
     async def _run(self) -> None:
         delay = 0.1

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from uuid import UUID
 
 from langyard.model.errors import Unavailable
+from langyard.model.stopping import stop
 from langyard.postgres.database import Database
 from langyard.postgres.rows import events as log_rows
 from langyard.streams.local import LocalBus
@@ -60,10 +61,7 @@ class RemoteEvents:
 
     async def close(self) -> None:
         """Stop."""
-        for task in (*self._pulling, *((self._polling,) if self._polling else ())):
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
+        await stop([*self._pulling, self._polling])
 
     def follow(self, run_id: UUID, after: int) -> bool:
         """Bring the run's events above `after`; False when they are brought already, from wherever that has got to."""

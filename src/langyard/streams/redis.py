@@ -21,6 +21,7 @@ from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import RedisError
 
 from langyard.model.events import Event
+from langyard.model.stopping import stop
 from langyard.streams.addresses import Dial, dialer
 from langyard.streams.packing import pack_ended, pack_part, unpack
 from langyard.streams.port import Ended, Heard, Part
@@ -80,9 +81,7 @@ class RedisRelay:
         self._waiting.set()
         if self._speaks:
             await asyncio.wait(self._chores[:1], timeout=ANSWER_S)
-        for chore in self._chores:
-            chore.cancel()
-        await asyncio.gather(*self._chores, return_exceptions=True)
+        await stop(self._chores)
 
     @property
     def live(self) -> bool:
@@ -228,8 +227,7 @@ class RedisRelay:
                     self._hear(message[1].decode(), message[2])
             passing_on.result()
         finally:
-            passing_on.cancel()
-            await asyncio.gather(passing_on, return_exceptions=True)
+            await stop([passing_on])
 
     async def _pass_on(self, connection: AbstractConnection) -> None:
         """Subscribe and unsubscribe as asked, many at a time, in the order in which it was asked."""

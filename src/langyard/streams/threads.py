@@ -21,6 +21,7 @@ from langyard import serde
 from langyard.model.errors import LangyardError, NotFound
 from langyard.model.events import Event, Sequence, ThreadEvent
 from langyard.model.runs import ENDED, RunEnd
+from langyard.model.stopping import stop
 from langyard.postgres.database import Database
 from langyard.postgres.rows import readers as rows
 from langyard.telemetry.chores import survived
@@ -198,10 +199,7 @@ class ThreadReaders:
         """Stop."""
         followers = list(self._followers.values())
         self.end()
-        chores = [*self._chores, *(chore for follower in followers for chore in follower.chores)]
-        for chore in chores:
-            chore.cancel()
-        await asyncio.gather(*chores, return_exceptions=True)
+        await stop([*self._chores, *(chore for follower in followers for chore in follower.chores)])
 
     async def subscribe(self, thread_id: UUID, *, after: int | None = None) -> ThreadReader:
         """Read a thread from now on, or from event number `after` on as far as events are stored. It need not exist.

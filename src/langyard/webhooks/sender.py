@@ -21,6 +21,7 @@ import httpx
 from langyard import __version__, serde
 from langyard.model.errors import Invalid, LangyardError
 from langyard.model.runs import shown_error
+from langyard.model.stopping import stop
 from langyard.postgres.database import Database, Row
 from langyard.postgres.rows import webhooks as rows
 from langyard.webhooks.addresses import Blocked, GuardedTransport
@@ -90,10 +91,7 @@ class Sender:
         """Leave what is under way to others."""
         if self._watching is None:
             return
-        tasks = [self._watching, *self._sending]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await stop([self._watching, *self._sending])
         await self._client.aclose()
 
     async def _watch(self) -> None:

@@ -23,6 +23,7 @@ from langyard import __version__
 from langyard.graphs import Graphs
 from langyard.model.errors import LangyardError
 from langyard.model.runs import ClaimedRun
+from langyard.model.stopping import stop
 from langyard.postgres import runs as rows
 from langyard.postgres.database import Database
 from langyard.postgres.workers import Heartbeat, bury
@@ -216,9 +217,7 @@ class Worker:
         self._open = True
         self._ready.set()
         await self._stopping.wait()
-        for chore in chores:
-            chore.cancel()
-        await asyncio.gather(*chores, return_exceptions=True)
+        await stop(chores)
         await self._drain()
         watchdog.stop()
         with suppress(TimeoutError):

@@ -21,6 +21,7 @@ from langyard.gateway.agent.protocol.feeds import Viewer
 from langyard.gateway.agent.protocol.streaming import gap
 from langyard.gateway.errors import status_of
 from langyard.model.errors import BadRequest, LangyardError
+from langyard.model.stopping import stop
 
 Json = dict[str, Any]
 _ENDED = 1011
@@ -53,9 +54,7 @@ class Conversation:
                 with suppress(RuntimeError, WebSocketDisconnect):
                     await self._socket.close(_ENDED, "thread stream ended")
         finally:
-            for side in (telling, listening):
-                side.cancel()
-            await asyncio.gather(telling, listening, return_exceptions=True)
+            await stop([telling, listening])
 
     async def _tell(self) -> None:
         while True:
