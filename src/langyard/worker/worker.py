@@ -21,7 +21,6 @@ from langgraph.store.base import BaseStore
 
 from langyard import __version__
 from langyard.graphs import Graphs
-from langyard.model.errors import LangyardError
 from langyard.model.runs import ClaimedRun
 from langyard.model.stopping import stop
 from langyard.postgres import runs as rows
@@ -376,9 +375,10 @@ class Worker:
             execution.cancel(Stop("drain"))
         await self._quiet(_STOP_S)
         # Also what was claimed in the moment of stopping and never reached us.
-        with suppress(TimeoutError, LangyardError):
+        with suppress(TimeoutError):
             async with asyncio.timeout(_STOP_S):
-                self.counters.handed_back += await rows.hand_back(self._database, self.worker_id)
+                back = await survived(log, "hand runs back", rows.hand_back(self._database, self.worker_id))
+                self.counters.handed_back += back or 0
 
     async def _quiet(self, timeout_s: float) -> list[Execution]:
         """The executions still there after waiting for all of them for so long."""
