@@ -110,3 +110,18 @@ async def test_without_room_a_run_waits_and_is_claimed_when_there_is(database: s
         assert await line.claim() == []
         await line.end(first)
         assert [run.run_id for run in await line.claim()] == [second.run.run_id]
+
+
+async def test_nobody_who_comes_later_takes_the_room_that_somebody_waits_for(database: str):
+    async with queue(database, caps=Caps({"agent": 1})) as line:
+        first = (await line.start("ada", at_once=True)).claimed
+        assert first is not None
+        waiting = (await line.start("bob", at_once=True)).run
+        await line.end(first)
+        assert (await line.start("eve", at_once=True)).claimed is None
+        assert [run.run_id for run in await line.claim()] == [waiting.run_id]
+        # What others of a graph without a cap of its own wait for is their own affair.
+        line.caps = Caps({}, 1)
+        assert (await line.start("zoe", graph_id="other", at_once=True)).claimed is not None
+        assert (await line.start("zoe", graph_id="other", at_once=True)).claimed is None
+        assert (await line.start("ann", graph_id="other", at_once=True)).claimed is not None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator
+from uuid import UUID
 
 import pytest
 
@@ -80,3 +81,18 @@ async def test_a_blocked_loop_is_told_of_once_with_its_stack_and_its_run(
         )  # fmt: skip
         await until(lambda: counters.blocked_seconds > 0)
         assert counters.blocked_seconds > 0.3
+
+
+@pytest.mark.parametrize("begun", [True, False])
+async def test_a_temporary_run_that_is_rolled_back_takes_its_thread_along(made: Yard, begun: bool):
+    later = {} if begun else {"after_seconds": 3600}
+    run = await made.sdk.runs.create(None, "waiting", input={}, **later)
+    if begun:
+        await made.begun()
+    assert made.rows("select thread_id from langyard.threads") != []
+    # As who waits for it elsewhere is told.
+    made.rows("update langyard.runs set watched = true")
+    assert made.app.runs is not None
+    assert await made.app.runs.cancel(UUID(run["run_id"]), action="rollback", reason="test")
+    await until(lambda: made.rows("select run_id from langyard.runs") == [])
+    assert made.rows("select thread_id from langyard.threads") == []

@@ -61,6 +61,11 @@ with session as (
         select case
                 when thread.open_runs > 1 or %(worker_id)s::uuid is null or %(after_s)s::float8 > 0 then false
                 when %(graph_cap)s::integer is null and %(user_cap)s::integer is null then true
+                -- Whoever waits for room has it first.
+                when exists (
+                    select from langyard.runs q
+                    where q.status = 'pending' and q.ready and q.graph_id = %(graph_id)s and q.available_at <= now()
+                        and (%(graph_cap)s::integer is not null or q.user_id = %(user_id)s)) then false
                 else langyard.has_room(%(graph_id)s, %(graph_cap)s::integer, %(user_id)s, %(user_cap)s::integer)
             end as claimed,
             make_interval(secs => %(after_s)s::float8) as delay
@@ -212,10 +217,12 @@ left join langyard.runs r on r.run_id = g.run_id
 where r.run_id is null or r.status not in ('pending', 'running');
 
 -- name: cancel
--- A run that nobody has begun ends here and now. One that was begun is asked to stop: whoever executes it, or claims it
--- next, settles what it has left behind. Once: who asks a second time finds that it is done.
+-- A run that nobody has begun ends here and now; rolled back, a temporary one takes its thread with it. One that was begun
+-- is asked to stop: whoever executes it, or claims it next, settles what it has left behind. Once: who asks a second
+-- time finds that it is done.
 with open as (
-    select r.run_id, r.thread_id, r.status, r.started_at is null as unbegun from langyard.runs r
+    select r.run_id, r.thread_id, r.status, r.started_at is null as unbegun, r.temporary and %(action)s = 'rollback' as fleeting
+    from langyard.runs r
     where r.run_id = %(run_id)s and r.status in ('pending', 'running') and r.cancel_action is null
     for update of r
 ), dropped as (
@@ -233,7 +240,10 @@ with open as (
 ), freed as (
     update langyard.threads t set open_runs = t.open_runs - 1, updated_at = now(),
         status = case when t.open_runs > 1 then 'busy' when t.waiting then 'interrupted' else 'idle' end
-    from open where t.thread_id = open.thread_id and open.unbegun
+    from open where t.thread_id = open.thread_id and open.unbegun and not (open.fleeting and t.open_runs = 1)
+), closed as (
+    delete from langyard.threads t using open
+    where t.thread_id = open.thread_id and open.unbegun and open.fleeting and t.open_runs = 1
 )
 select unbegun as ended, pg_notify('langyard', case when unbegun then 'end ' else 'cancel ' end || run_id)::text as told,
     case when status = 'pending' then pg_notify('langyard', 'wake')::text end as woken
@@ -286,11 +296,11 @@ select run_id, unbegun as ended, pg_notify('langyard', case when unbegun then 'e
 from open;
 
 -- name: roll_back
--- A run that is rolled back leaves nothing behind: its checkpoints, their writes and blobs, its row. What others' checkpoints
--- had before it wrote to them is put back. Fenced as any write.
+-- A run that is rolled back leaves nothing behind: its checkpoints, their writes and blobs, its row, and the thread of a
+-- temporary one. What others' checkpoints had before it wrote to them is put back. Fenced as any write.
 with gone as (
     delete from langyard.runs where run_id = %(run_id)s and fence = %(fence)s and status = 'running'
-    returning run_id, thread_id, watched
+    returning run_id, thread_id, watched, temporary
 ), dropped as (
     delete from checkpoints c using gone
     where c.thread_id = gone.thread_id::text and c.metadata ->> 'run_id' = gone.run_id::text
@@ -332,11 +342,11 @@ with gone as (
     update langyard.threads t set
         open_runs = t.open_runs - 1, revision = t.revision + 1, updated_at = now(), error = %(error)s::jsonb,
         status = case when t.open_runs > 1 then 'busy' when t.waiting then 'interrupted' else 'idle' end
-    from gone where t.thread_id = gone.thread_id
-    returning t.thread_id, t.open_runs
+    from gone where t.thread_id = gone.thread_id and not (gone.temporary and t.open_runs = 1)
+), closed as (
+    delete from langyard.threads t using gone where t.thread_id = gone.thread_id and gone.temporary and t.open_runs = 1
 )
-select freed.thread_id, freed.open_runs, (select count(pg_notify('langyard', 'end ' || run_id)) from gone where watched) as told
-from freed;
+select run_id, case when watched then pg_notify('langyard', 'end ' || run_id)::text end as told from gone;
 
 -- name: strays
 -- The age keeps clear of claims that are still on their way back to the worker; should one come later all the same, its

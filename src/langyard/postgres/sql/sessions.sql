@@ -54,7 +54,7 @@ from langyard.sessions s join langyard.threads t using (thread_id)
 where s.expires_at < now() - make_interval(secs => %(grace_s)s) and t.open_runs = 0
 order by s.expires_at
 limit %(limit)s
-for update of s skip locked;
+for update of s, t skip locked;
 
 -- name: lock
 select from langyard.sessions where session_id = %(session_id)s for update;
