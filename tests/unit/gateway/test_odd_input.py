@@ -63,6 +63,30 @@ async def test_what_is_not_what_it_claims_to_be_is_refused(database: str):
         assert done.json() == {"x": 2, "log": ["x=1"]}
 
 
+async def test_no_more_is_asked_for_than_a_statement_or_an_index_takes(database: str):
+    many = {f"k{number}": 1 for number in range(1001)}
+    async with serve(database) as served:
+        (echo,) = (await served.http.post("/assistants/search", json={"graph_id": "echo"})).json()
+        await wrong(
+            served,
+            [
+                ("POST", "/store/items/search", {"filter": many}),
+                ("POST", "/store/namespaces", {"prefix": list(many)}),
+                ("POST", "/store/namespaces", {"suffix": list(many)}),
+                ("POST", "/assistants", {"graph_id": "echo", "name": "x" * 501}),
+                ("PATCH", f"/assistants/{echo['assistant_id']}", {"name": "x" * 501}),
+                ("POST", "/runs/batch", [{"assistant_id": "echo"}] * 10_001),
+            ],
+        )
+        del many["k0"]
+        found = await served.http.post("/store/items/search", json={"filter": many})
+        assert (found.status_code, found.json()) == (200, {"items": []})
+        spaces = await served.http.post("/store/namespaces", json={"prefix": list(many), "suffix": list(many)})
+        assert (spaces.status_code, spaces.json()) == (200, {"namespaces": []})
+        longest = await served.http.post("/assistants", json={"graph_id": "echo", "name": "\U0001f600" * 500})
+        assert longest.status_code == 200
+
+
 async def test_a_body_in_chunks_is_read_where_there_need_be_none(database: str):
     async def chunks() -> AsyncIterator[bytes]:
         yield b'{"metadata": '

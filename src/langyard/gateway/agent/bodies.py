@@ -18,6 +18,8 @@ def _without_nul(text: str) -> str:
 Json = dict[str, Any]
 # What becomes a text of the database, which knows no NUL.
 Text = Annotated[str, AfterValidator(_without_nul)]
+# What an index holds too, which takes no entry of more than 2,704 bytes.
+Name = Annotated[Text, Field(max_length=500)]
 Limit = Annotated[int, Field(ge=1, le=1000, description="Most rows in one answer.")]
 Offset = Annotated[int, Field(ge=0, le=2**31 - 1, description="How many rows to pass over.")]
 SortOrder = Literal["asc", "desc"]
@@ -41,7 +43,7 @@ class CreateAssistantBody(BaseModel):
     context: Json = Field(default_factory=dict, description="Stands in `config.configurable` too.")
     metadata: Json = Field(default_factory=dict)
     if_exists: IfExists = "raise"
-    name: Text = "Untitled"
+    name: Name = "Untitled"
     description: Text | None = None
 
 
@@ -52,7 +54,7 @@ class PatchAssistantBody(BaseModel):
     config: Json = Field(default_factory=dict)
     context: Json = Field(default_factory=dict)
     metadata: Json = Field(default_factory=dict)
-    name: Text = ""
+    name: Name = ""
     description: Text | None = None
 
 

@@ -20,6 +20,8 @@ from langyard.model.errors import Invalid
 
 T = TypeVar("T")
 _MOST = 2**31 - 1
+# Each is a parameter of the statement, which has room for so many and some.
+_CONDITIONS = 1000
 
 
 class PutItemBody(BaseModel):
@@ -48,7 +50,9 @@ class SearchItemsBody(BaseModel):
 
     namespace_prefix: list[str] | None = Field(None, description="What their namespace begins with; all if not given.")
     filter: dict[str, Any] | None = Field(
-        None, description="Fields of the value: a value to equal, or `$eq`, `$ne`, `$gt`, `$gte`, `$lt`, `$lte`."
+        None,
+        max_length=_CONDITIONS,
+        description="Fields of the value: a value to equal, or `$eq`, `$ne`, `$gt`, `$gte`, `$lt`, `$lte`.",
     )
     limit: int = Field(10, ge=0, le=_MOST, description="Most items in one answer.")
     offset: int = Field(0, ge=0, le=_MOST, description="How many items to pass over.")
@@ -59,8 +63,8 @@ class SearchItemsBody(BaseModel):
 class NamespacesBody(BaseModel):
     """Which namespaces, and which page of them. In both paths `*` stands for any label."""
 
-    prefix: list[str] | None = Field(None, description="What they begin with.")
-    suffix: list[str] | None = Field(None, description="What they end with.")
+    prefix: list[str] | None = Field(None, max_length=_CONDITIONS, description="What they begin with.")
+    suffix: list[str] | None = Field(None, max_length=_CONDITIONS, description="What they end with.")
     max_depth: int | None = Field(None, ge=1, le=_MOST, description="Labels after which they are cut off.")
     limit: int = Field(100, ge=0, le=_MOST, description="Most namespaces in one answer.")
     offset: int = Field(0, ge=0, le=_MOST, description="How many namespaces to pass over.")

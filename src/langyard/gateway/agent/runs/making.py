@@ -24,6 +24,7 @@ from langyard.gateway.wire import Limits, as_model, read_json
 from langyard.invocations import LEFT, Invoked
 from langyard.model.errors import Invalid
 
+_MOST = 10_000
 _PROBLEMS = problems(400, 404, 409, 413, 415, 422, 429, 503)
 
 
@@ -56,6 +57,8 @@ class Making:
         """What a batch asks for, and on which threads. Raises what is wrong with any of it."""
         if not isinstance(value, list) or not value:
             raise Invalid("The body must be an array of at least one run.")
+        if len(value) > _MOST:
+            raise Invalid(f"The body must be an array of at most {_MOST} runs.")
         bodies = [as_model(one, RunBody) for one in value]
         places = [thread_of(body.thread_id) for body in bodies]
         for body in bodies:
