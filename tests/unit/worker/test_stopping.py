@@ -71,10 +71,10 @@ async def test_a_blocked_loop_is_told_of_once_with_its_stack_and_its_run(
         await made.sdk.runs.wait(thread, "blocking", input={})
         assert made.app.worker is not None
         counters = made.app.worker.counters
-        told = [record for record in caplog.records if record.message == "loop_blocked"]
-        assert len(told) == counters.blockages == 1
-        facts = told[0].__dict__
-        assert "in blocking" in facts["stack"]
+        # A machine under load may block the loop by itself, besides.
+        blocked = [record.__dict__ for record in caplog.records if record.message == "loop_blocked"]
+        assert len(blocked) == counters.blockages
+        (facts,) = [each for each in blocked if "in blocking" in each["stack"]]
         assert "time.sleep(0.6)" in facts["stack"]
         assert (facts["workflow_type"], facts["run_id"]) == (
             "blocking", str(made.rows("select run_id from langyard.runs")[0]["run_id"])

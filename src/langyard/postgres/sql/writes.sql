@@ -11,10 +11,11 @@ with locked as (
 ), held as materialized (
     select lease from locked union all select 0
 ), asked as (
-    -- Told to stop before it came to its end: then it has none of its own, whoever was the faster by a moment.
+    -- Told to stop before it came to its end: then it has none of its own, whoever was the faster by a moment. Nor is one
+    -- that stopped by itself, or for its node, rolled back already.
     select f.lease, l.cancel_action, l.cancel_reason
     from unnest(%(f_lease)s, %(f_status)s) as f(lease, status) join locked l using (lease)
-    where l.cancel_action is not null and f.status <> 'interrupted'
+    where l.cancel_action = 'rollback' or l.cancel_action is not null and f.status <> 'interrupted'
 ){kept}, put_blobs as (
     insert into checkpoint_blobs (thread_id, checkpoint_ns, channel, version, type, blob)
     select thread_id, ns, channel, version, type, blob

@@ -91,7 +91,8 @@ def _run_id_in(frame: FrameType | None) -> str | None:
     """The run whose node is on the stack: LangGraph's frames hold its config."""
     for each in _outwards(frame):
         config = each.f_locals.get("config")
-        if isinstance(config, Mapping) and isinstance(config.get("configurable"), Mapping):
+        # Plain dictionaries only: a user's own mapping may do anything when it is asked.
+        if type(config) is dict and type(config.get("configurable")) is dict:
             found = config["configurable"].get("run_id")
             if found is not None:
                 return str(found)
