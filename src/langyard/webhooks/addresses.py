@@ -17,6 +17,7 @@ import httpx
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 RESOLVE_S = 5.0
+_AT_ONCE = 64
 # Where clouds tell a machine its own credentials. The link-local one, the best known, is refused with all its kind.
 _METADATA = frozenset(
     ipaddress.ip_address(text) for text in ("100.100.100.200", "168.63.129.16", "192.0.0.192", "fd00:ec2::254")
@@ -39,8 +40,9 @@ class Guard:
     def __init__(self, *, loopback: bool = False, private: bool = True) -> None:
         self._loopback = loopback
         self._private = private
-        # Of its own: a name server that is silent must not keep the process's other threads.
-        self._threads = ThreadPoolExecutor(4, thread_name_prefix="langyard names")
+        # Of its own: a name server that is silent must not keep the process's other threads. Many: who was given up
+        # waiting for keeps its thread until the system gives up too, and names are whatever clients say.
+        self._threads = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="langyard names")
 
     def close(self) -> None:
         """Wait for nobody."""

@@ -35,11 +35,14 @@ class Webhooks:
 
     def __init__(self, rules: WebhookRules | None = None) -> None:
         self.rules = rules or WebhookRules()
-        self.guard = Guard(loopback=self.rules.loopback, private=self.rules.private)
+        self._guard = Guard(loopback=self.rules.loopback, private=self.rules.private)
+        self.sending = Guard(loopback=self.rules.loopback, private=self.rules.private)
+        """For who calls: names that clients have checked, however many and slow, do not hold up what is to be sent."""
 
     def close(self) -> None:
         """Wait for nobody."""
-        self.guard.close()
+        self._guard.close()
+        self.sending.close()
 
     async def check(self, url: str | None) -> None:
         """Raises `Invalid` (`invalid_webhook`) when the URL may not be called; None is always right."""
@@ -47,7 +50,7 @@ class Webhooks:
             return
         parsed = self.parse(url)
         try:
-            await self.guard.addresses(parsed.host, parsed.port or _PORTS[parsed.scheme])
+            await self._guard.addresses(parsed.host, parsed.port or _PORTS[parsed.scheme])
         except Blocked as blocked:
             raise _refused(f"Webhook host blocked: {blocked}") from None
 

@@ -74,7 +74,7 @@ class Sender:
         """Begin to look."""
         self._loop = asyncio.get_running_loop()
         self._client = httpx.AsyncClient(
-            transport=GuardedTransport(self._webhooks.guard),
+            transport=GuardedTransport(self._webhooks.sending),
             timeout=httpx.Timeout(self.total_s, connect=min(_CONNECT_S, self.total_s)),
             follow_redirects=False,
             trust_env=False,
