@@ -36,10 +36,14 @@ order by r.created_at, r.run_id;
 
 -- name: delete
 -- An ended run with what it left: its checkpoints, their writes and values, its events. Where a channel is stored as the
--- changes since some earlier checkpoint (LangGraph's delta channels), the later ones are built on these: they stay.
+-- changes since some earlier checkpoint (LangGraph's delta channels), the later ones are built on these: they stay. So they
+-- do where a run is open: it goes on from them, and its own checkpoints may not yet name the values it has from there.
 with gone as (
     delete from langyard.runs where run_id = %(run_id)s and status not in ('pending', 'running')
     returning run_id, thread_id
+), thread as (
+    -- As it is now, whatever has begun since this statement did; who begins after it finds another revision.
+    select t.thread_id, t.open_runs from langyard.threads t join gone using (thread_id) for update of t
 ), needed as (
     select from checkpoints c, gone
     where c.thread_id = gone.thread_id::text
@@ -48,7 +52,7 @@ with gone as (
 ), dropped as (
     delete from checkpoints c using gone
     where c.thread_id = gone.thread_id::text and c.metadata ->> 'run_id' = gone.run_id::text
-        and not exists (select from needed)
+        and not exists (select from needed) and (select open_runs from thread) = 0
     returning c.thread_id, c.checkpoint_ns, c.checkpoint_id, c.checkpoint -> 'channel_versions' as versions
 ), writes as (
     delete from checkpoint_writes w using dropped d
@@ -69,7 +73,7 @@ with gone as (
 ), effects as (
     delete from langyard.effects e using gone where e.run_id = gone.run_id
 ), changed as (
-    update langyard.threads t set revision = t.revision + 1 from gone where t.thread_id = gone.thread_id
+    update langyard.threads t set revision = t.revision + 1 from thread where t.thread_id = thread.thread_id
 )
 select run_id from gone;
 
