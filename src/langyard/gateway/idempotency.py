@@ -65,7 +65,7 @@ class Idempotency:
             canonical(body),
         )
         fingerprint, run_id = hashlib.sha256(said).digest(), uuid7()
-        key = await rows.claim(self._parts.database, user_id, given, fingerprint, run_id)
+        key = await rows.claim(self._parts.database, _short(user_id), given, fingerprint, run_id)
         if key.fingerprint != fingerprint:
             raise Conflict(f"This {HEADER} was used with another request.", code="idempotency_key_reused")
         return key, key.run_id != run_id
@@ -100,3 +100,8 @@ class Idempotency:
             await asyncio.sleep(min(60.0, self._retention_s))
             while await survived(log, "sweep keys", rows.sweep(self._parts.database, retention_s=self._retention_s)):
                 pass
+
+
+def _short(user_id: str) -> str:
+    """The user as the index of keys has room for: an identity is whatever the project says it is, a token perhaps."""
+    return user_id if len(user_id) <= _LONGEST else hashlib.sha256(user_id.encode("utf-8", "replace")).hexdigest()

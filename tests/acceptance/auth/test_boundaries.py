@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from secrets import token_hex
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -142,3 +143,17 @@ async def authenticate(headers: dict, authorization: str | None) -> str:
         assert server.asked == [("bob", "bob")]
         await server.served.http.post("/threads", json={}, headers={"Authorization": "ada"})
         assert server.asked == [("bob", "bob"), ("ada", "ada")], "bob is not remembered as ada"
+
+
+async def test_a_key_is_kept_for_an_identity_of_any_length(database: str, tmp_path: Path):
+    async with guarded(database, tmp_path) as server:
+        # Long, and too various to be compressed into what an index takes.
+        tokens = [token_hex(4500), token_hex(4500)]
+        runs = []
+        for token in (*tokens, tokens[0]):
+            headers = {**server.as_user(token), "Idempotency-Key": "k"}
+            asked = {"assistant_id": "look", "input": {"x": 1}}
+            made = await server.served.http.post("/runs", json=asked, headers=headers)
+            assert made.status_code == 200, made.text
+            runs.append(made.json()["run_id"])
+        assert runs[0] == runs[2] != runs[1]
