@@ -23,6 +23,7 @@ RETRIABLE = frozenset(
         "langyard.model.errors.Unavailable",
         "psycopg.OperationalError",
         "psycopg.InterfaceError",
+        "psycopg.errors.ReadOnlySqlTransaction",
         "psycopg_pool.PoolTimeout",
         "httpx.ConnectError",
         "httpx.ConnectTimeout",
@@ -47,8 +48,8 @@ RETRIABLE = frozenset(
 )
 """Classes, by module and name, with those of the same package that derive from them."""
 
-# Derived from one of those, and no fault of a connection: the same statement takes as long again.
-_NOT = frozenset({"psycopg.errors.QueryCanceled"})
+# Derived from one of those, and no fault of a connection: the same statement takes as long, or is as much, again.
+_NOT = frozenset({"psycopg.errors.QueryCanceled", "psycopg.errors.ProgramLimitExceeded"})
 
 
 def is_retriable(error: BaseException) -> bool:

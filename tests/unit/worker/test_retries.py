@@ -37,6 +37,8 @@ async def quick(database: str) -> AsyncIterator[Yard]:
         (psycopg.errors.AdminShutdown("terminating"), True),
         (Unavailable("away"), True),
         (psycopg.errors.QueryCanceled("statement timeout"), False),
+        (psycopg.errors.ReadOnlySqlTransaction("a standby by now"), True),
+        (psycopg.errors.ProgramLimitExceeded("too much"), False),
         (psycopg.errors.UniqueViolation("twice"), False),
         (TimeoutError("a node's own"), False),
         (httpx.InvalidURL("what"), False),

@@ -17,7 +17,7 @@ from langyard.model.runs import RunRequest
 from langyard.postgres.database import AWAY, Connection, Database, Row
 from langyard.postgres.queries import load
 from langyard.postgres.rows.filters import conditions
-from langyard.postgres.runs import start_params
+from langyard.postgres.runs import start_params, superseding
 
 log = logging.getLogger(__name__)
 
@@ -139,10 +139,8 @@ async def fire(
 async def _start(connection: Connection, request: RunRequest) -> bool:
     try:
         async with connection.transaction():
-            strategy = request.multitask_strategy
-            if strategy in ("interrupt", "rollback") and not request.may_create:
-                reason = f"superseded by run {request.run_id} (multitask_strategy={strategy})"
-                params = {"thread_id": request.thread_id, "action": strategy, "reason": reason}
+            if request.multitask_strategy in ("interrupt", "rollback") and not request.may_create:
+                params = {"thread_id": request.thread_id, **superseding(request)}
                 await connection.execute(_RUNS["alone"], params)
                 await connection.execute(_RUNS["supersede"], params)
             cursor = await connection.execute(_RUNS["start"], start_params(request, None))
