@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
@@ -72,3 +73,17 @@ async def test_a_run_to_be_rolled_back_whose_worker_dies_leaves_no_trace(made: Y
     await until(lambda: made.rows("select 1 from langyard.runs where run_id = %s", run) == [])
     assert made.rows("select 1 from checkpoints where thread_id = %s", thread) == []
     assert (made.thread(thread)["status"], made.thread(thread)["open_runs"]) == ("idle", 0)
+
+
+async def test_what_was_claimed_in_the_moment_of_stopping_is_handed_back_and_nobody_has_died(made: Yard):
+    thread = (await made.sdk.threads.create())["thread_id"]
+    run = (await made.sdk.runs.create(thread, "waiting", input={}, after_seconds=3600))["run_id"]
+    assert made.app.worker is not None
+    made.rows(
+        "update langyard.runs set status = 'running', worker_id = %s, fence = fence + 1, attempt = attempt + 1, "
+        "started_at = now() where run_id = %s",
+        made.app.worker.worker_id, run,
+    )  # fmt: skip
+    await asyncio.to_thread(made.app.worker.stop)
+    found = made.run(run)
+    assert (found["status"], found["deaths"], found["attempt"], found["fence"]) == ("pending", 0, 0, 2)
