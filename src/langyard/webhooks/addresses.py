@@ -22,7 +22,8 @@ _AT_ONCE = 64
 _METADATA = frozenset(
     ipaddress.ip_address(text) for text in ("100.100.100.200", "168.63.129.16", "192.0.0.192", "fd00:ec2::254")
 )
-_CARRIER = ipaddress.ip_network("100.64.0.0/10")
+# What Python does not count as private: between a carrier and its customers, and IPv6's site-local of old.
+_PRIVATE_TOO = (ipaddress.ip_network("100.64.0.0/10"), ipaddress.ip_network("fec0::/10"))
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 
 
@@ -70,7 +71,7 @@ class Guard:
             return "link-local address"
         if address.is_multicast or address.is_unspecified or _is_reserved(address):
             return "reserved address"
-        if address.is_private or (address.version == _CARRIER.version and address in _CARRIER):
+        if address.is_private or any(address in network for network in _PRIVATE_TOO):
             return None if self._private else "private address"
         return None
 

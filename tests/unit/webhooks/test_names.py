@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import socket
 import threading
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import pytest
 
 from langyard.model.errors import Invalid
-from langyard.webhooks import Webhooks
+from langyard.webhooks import WebhookRules, Webhooks
 
 
 async def test_names_that_are_not_answered_hold_up_no_webhook_that_is_to_be_sent(monkeypatch: pytest.MonkeyPatch):
@@ -40,3 +41,26 @@ async def test_names_that_are_not_answered_hold_up_no_webhook_that_is_to_be_sent
 def test_a_name_that_claims_to_be_international_and_is_none_is_refused(host: str):
     with pytest.raises(Invalid):
         Webhooks().parse(f"http://{host}/")
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("fec0::1", "private address"),
+        ("fd00::1", "private address"),
+        ("100.64.0.1", "private address"),
+        ("198.18.0.1", "private address"),
+        ("::ffff:169.254.169.254", "link-local address"),
+        ("64:ff9b::7f00:1", "loopback address"),
+        ("2002:7f00:1::", "loopback address"),
+        ("::7f00:1", "reserved address"),
+        ("1.2.3.4", None),
+        ("2606:4700::1111", None),
+    ],
+)
+def test_no_way_of_writing_an_address_leads_within(text: str, reason: str | None):
+    webhooks = Webhooks(WebhookRules(private=False))
+    try:
+        assert webhooks.sending.reason(ipaddress.ip_address(text)) == reason
+    finally:
+        webhooks.close()
