@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -102,14 +103,16 @@ async def test_a_pydantic_state_is_still_one_in_version_2_streams(kinds):
 
 
 async def test_a_factory_gets_config_and_runtime(kinds):
-    store, user = InMemoryStore(), object()
+    store: Any = InMemoryStore()
+    user: Any = SimpleNamespace(identity="ada", permissions=("read",))
     expected: Any = {"access_context": "threads.create_run", "user": user, "store": store}
     for name in ("both", "both_swapped"):
         async with kinds.get(name).open(
             {**config(step=2), "metadata": {"a": 1}}, store=store, user=user, context={"k": 1}
         ):
             given, runtime = of_factories().CALLS.pop()
-        assert given["configurable"] == {"thread_id": "t", "step": 2, "__is_for_execution__": True}
+        told = {"langgraph_auth_user": user, "langgraph_auth_user_id": "ada", "langgraph_auth_permissions": ["read"]}
+        assert given["configurable"] == {"thread_id": "t", "step": 2, "__is_for_execution__": True, **told}
         assert given["metadata"] == {"a": 1}
         assert {key: getattr(runtime, key) for key in expected} == expected
         assert runtime.execution_runtime.context == {"k": 1}
