@@ -261,7 +261,7 @@ async def test_a_script_needs_nothing_but_a_folder(tmp_path):
 def test_the_package_exports_what_its_stub_says():
     stub = Path(langyard.__file__).with_name("__init__.pyi").read_text("utf-8")
     exported = set(re.findall(r"import \w+ as (\w+)", stub))
-    assert exported == {"WorkflowFailed", "WorkflowManager", "WorkflowResult", "run_parallel"}
+    assert exported == {"WorkflowFailed", "WorkflowManager", "WorkflowResult", "effect", "run_parallel"}
     assert all(getattr(langyard, name).__name__ == name for name in exported)
     assert exported <= set(dir(langyard))
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):

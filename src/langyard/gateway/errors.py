@@ -154,7 +154,7 @@ async def on_http(request: Request, found: Exception) -> Response:
 
 def complaint(kind: str, message: str) -> str:
     """What pydantic found wrong as the end of a sentence that began with the field, in JSON's words."""
-    text = message.removeprefix("Input ").rstrip(".")
+    text = message.removeprefix("Input ").removeprefix("Value error, ").rstrip(".")
     return _COMPLAINTS.get(kind, text[:1].lower() + text[1:])
 
 
