@@ -10,7 +10,7 @@ from uuid import UUID
 import psycopg
 
 from langyard import serde
-from langyard.model.errors import Unavailable
+from langyard.model.errors import Invalid, Unavailable
 from langyard.model.runs import Caps, ClaimedRun, GraphQueue, Queue, Run, RunEnd, RunRequest
 from langyard.postgres.arrays import Ints, Uuids
 from langyard.postgres.checkpoints import usable_head
@@ -53,6 +53,8 @@ async def start(
             row, superseded = await _take_over(database, request, params)
         else:
             row = await database.fetch_one(_SQL["start"], params)
+    except psycopg.errors.ProgramLimitExceeded:
+        raise Invalid("The identity or fairness group is too long to queue by.", code="identity_too_long") from None
     except psycopg.errors.UniqueViolation:
         # The first attempt of this very statement was committed before its connection died.
         return await _started_before(database, request, worker_id)

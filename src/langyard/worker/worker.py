@@ -302,7 +302,8 @@ class Worker:
 
     async def _claim_some(self) -> None:
         with self._lock:
-            wanted = min(self._free, 32) if self._open and not self._keeper.overdue else 0
+            # Half of what is free: who starts a run while this looks must find a slot as well.
+            wanted = min((self._free + 1) // 2, 32) if self._open and not self._keeper.overdue else 0
             self._free -= wanted
         claimed: list[ClaimedRun] = []
         try:
