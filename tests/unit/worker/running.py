@@ -117,6 +117,8 @@ class Yard:
 @contextlib.asynccontextmanager
 async def yard(database: str, **settings: Any) -> AsyncIterator[Yard]:
     trouble = Trouble()
+    # Who is dead is found when a test looks for it, not by the worker a moment before.
+    settings["worker"] = {"sweep_seconds": 3600.0, **settings.get("worker", {})}
     try:
         async with serve(database, **settings) as served:
             for name, graph in trouble.graphs().items():
