@@ -104,7 +104,11 @@ class Yard:
     async def bury(self, run_id: str, *, max_attempts: int = 3) -> list[tuple[UUID, str]]:
         """As if the run's worker had died: its row is gone, and somebody looks."""
         self.rows("update langyard.runs set worker_id = gen_random_uuid() where run_id = %s", run_id)
-        return await bury(self.app.database, ttl_s=4.0, max_attempts=max_attempts)
+        async with asyncio.timeout(20):
+            # One whose row is being written to just now is left to the next look.
+            while not (taken := await bury(self.app.database, ttl_s=4.0, max_attempts=max_attempts)):  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+        return taken
 
     async def begun(self) -> None:
         assert await asyncio.to_thread(self.trouble.entered.wait, 20), "the node was not reached"
