@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 from typing import Any, LiteralString, TypeVar
 
 import psycopg
-from psycopg import AsyncConnection, AsyncCursor
+from psycopg import AsyncConnection, AsyncCursor, AsyncRawCursor
 from psycopg.rows import DictRow, dict_row
 from psycopg.types.json import set_json_loads
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
@@ -20,6 +20,7 @@ from psycopg_pool import AsyncConnectionPool, PoolTimeout
 from langyard import serde
 from langyard.model.errors import Unavailable
 from langyard.postgres import arrays
+from langyard.postgres.queries import numbered
 
 log = logging.getLogger(__name__)
 
@@ -126,13 +127,16 @@ class Database:
     async def _send(
         self, sql: LiteralString, params: Mapping[str, Any] | None, taken: Callable[[Cursor], Awaitable[T]]
     ) -> T:
+        query, names = numbered(sql)
+        values = [params[name] for name in names] if params is not None else None
         for last in (False, True):
             try:
                 async with self.pool.connection() as connection:
+                    cursor = AsyncRawCursor(connection)
                     try:
-                        return await taken(await connection.execute(sql, params, binary=True))
+                        return await taken(await cursor.execute(query, values, binary=True))
                     except _STALE:
-                        answer = await taken(await connection.execute(sql, params, binary=True, prepare=False))
+                        answer = await taken(await cursor.execute(query, values, binary=True, prepare=False))
                         await connection.close()  # its other plans are as old
                         return answer
             except _REFUSED:
@@ -159,7 +163,7 @@ class Database:
 
 
 async def _rows(cursor: Cursor) -> list[Row]:
-    return await cursor.fetchall() if cursor.description else []
+    return await cursor.fetchall() if cursor.rownumber is not None else []
 
 
 async def _count(cursor: Cursor) -> int:
