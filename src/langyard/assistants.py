@@ -195,6 +195,11 @@ class Assistants:
         )
         return [_assistant(row) for row in found]
 
+    async def tools(self, name: str, filters: Mapping[str, Any]) -> list[Assistant]:
+        """Those that fit all filters and are called so as tools; two of them when there are more."""
+        await self._sync()
+        return [_assistant(row) for row in await rows.tools(self._database, name, filters)]
+
     async def count(self, filters: Mapping[str, Any]) -> int:
         """How many assistants fit all filters."""
         await self._sync()

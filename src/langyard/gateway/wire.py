@@ -55,7 +55,11 @@ async def read_json(request: Request, limits: Limits) -> Any:
         raise UnsupportedMedia(
             f"The body is declared as {kind[:100]!r}; send JSON with Content-Type: application/json."
         )
-    data = await read(request, limits)
+    return parsed(await read(request, limits), limits)
+
+
+def parsed(data: bytes, limits: Limits) -> Any:
+    """JSON within the limits, wherever it came from. Raises `Invalid`."""
     if not data.strip():
         raise Invalid("The body is empty; a JSON object is expected.", code="invalid_json")
     try:

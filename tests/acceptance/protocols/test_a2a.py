@@ -239,6 +239,28 @@ async def test_what_cannot_be(friends: Agents, method: str, params: Any, code: i
     assert (await ask(friends, "steps", method, params))["error"]["code"] == code
 
 
+@pytest.mark.parametrize(
+    ("data", "code"),
+    [
+        (r'{"data": {"a": "\ud800"}}', -32700),
+        (r'{"data": {"a\u0000": 1}}', -32600),
+        ('{"data": {"a": ' + "[" * 100 + "]" * 100 + "}}", -32600),
+    ],
+)
+async def test_what_no_other_route_takes_is_not_taken_here(friends: Agents, data: str, code: int):
+    body = (
+        '{"jsonrpc": "2.0", "id": 1, "method": "SendMessage", "params": {"message": {"messageId": "m", "role": '
+        f'"ROLE_USER", "parts": [{data}]}}}}}}'
+    )
+    answer = await friends.served.http.post(f"/a2a/{system_id('steps')}", content=body)
+    assert (answer.status_code, answer.json()["id"], answer.json()["error"]["code"]) == (200, None, code)
+    form = {"content-type": "text/plain"}
+    assert (
+        await friends.served.http.post(f"/a2a/{system_id('steps')}", content=b"{}", headers=form)
+    ).status_code == 415
+    assert (await friends.sdk.threads.count()) == 0
+
+
 async def test_cards_and_the_transport(friends: Agents):
     http, path = friends.served.http, f"/a2a/{system_id('talking')}"
     card = (await http.get(path)).json()

@@ -6,11 +6,14 @@ import json
 from collections.abc import AsyncIterator
 from typing import Any
 
+import psycopg
 import pytest
 from langchain_core.messages import AIMessage
 from langgraph.graph import START, MessagesState, StateGraph
 from mcp import Client, MCPError
 
+from langyard.gateway.protocols.mcp import tool_name
+from langyard.postgres.rows.assistants import tools_sql
 from tests.acceptance.sdk.agents import Agents, serving
 from tests.acceptance.sdk.running import failing, steps
 
@@ -91,6 +94,52 @@ async def test_names_that_are_not_one_tools(tools: Agents):
     assert [tool["name"] for tool in listed].count("twin") == 1
 
 
+async def test_every_assistant_is_found_by_the_name_it_is_listed_with(tools: Agents):
+    names = [
+        "日本 語",
+        "ü",
+        "a  b\nc",
+        "Kelvin \u212a, ſ, ıİ",
+        "x" * 300,
+        "-._",
+        "\U0001f600" * 200,
+        "ÀB",
+        "back\\slash'",
+    ]
+    for name in names:
+        await tools.sdk.assistants.create("steps", name=name, metadata={"named": "oddly"})
+    assert len({tool_name(name) for name in names}) == len(names) - 2  # three are but an underscore
+    listed = {tool["name"]: tool["title"] for tool in (await call(tools, "tools/list"))["result"]["tools"]}
+    for name in names:
+        told = await call(tools, "tools/call", {"name": tool_name(name), "arguments": {"x": 1}})
+        if tool_name(name) == "_":
+            assert told["error"]["message"] == "More than one tool is named '_'."
+        else:
+            assert (told["result"]["isError"], listed[tool_name(name)]) == (False, name)
+    for unknown in ("a b", "", "\0", "x" * 129, "steps\0"):
+        assert (await call(tools, "tools/call", {"name": unknown}))["error"]["code"] == -32602
+
+
+@pytest.mark.parametrize("known", [False, True])
+async def test_a_tool_is_looked_up_in_an_index(tools: Agents, database: str, known: bool):
+    with psycopg.connect(database, autocommit=True) as connection:
+        connection.execute(
+            "insert into langyard.assistants (assistant_id, graph_id, name) "
+            "select gen_random_uuid(), 'steps', case when n % 2 = 0 then 'Untitled' else 'Number ' || n end "
+            "from generate_series(1, 20000) n"
+        )
+        if known:  # else the planner has heard nothing of these rows yet
+            connection.execute("vacuum analyze langyard.assistants")
+        for name in ("Number_77", "Untitled", "nobody"):
+            explain: Any = f"explain (analyze, format json) {tools_sql({})}"
+            (plan,) = connection.execute(explain, {"tool": name}).fetchone()  # type: ignore[misc]
+            assert "assistants_tool_idx" in json.dumps(plan), plan
+            assert "Seq Scan" not in json.dumps(plan), plan
+    told = await call(tools, "tools/call", {"name": "Number_19999", "arguments": {"x": 1}})
+    assert told["result"]["isError"] is False
+    assert "More than one" in (await call(tools, "tools/call", {"name": "Untitled"}))["error"]["message"]
+
+
 async def test_pages(tools: Agents):
     for number in range(101):
         await tools.sdk.assistants.create("steps", name=f"n{number}")
@@ -110,11 +159,30 @@ async def test_pages(tools: Agents):
         ('{"id": 1, "method": "ping"}', "Invalid JSON-RPC message. Missing or invalid jsonrpc version."),
         ('{"jsonrpc": "2.0", "id": 1, "method": 5}', "Invalid message format."),
         ('{"jsonrpc": "2.0", "id": {}, "method": "ping"}', "Invalid message format."),
+        ("", "Invalid JSON"),
+        (r'{"jsonrpc": "2.0", "id": 1, "method": "ping", "params": {"a": "\ud800"}}', "Invalid JSON"),
+        (
+            r'{"jsonrpc": "2.0", "id": 1, "method": "ping", "params": {"a\u0000": 1}}',
+            "A key in the body has a NUL character, which no store of JSON takes.",
+        ),
+        ("[" * 101 + "]" * 101, "The body is nested deeper than 100 levels."),
+        (
+            '{"jsonrpc": "2.0", "id": 1, "method": "ping", "params": ' + '{"a":' * 100 + "1" + "}" * 101,
+            "The body is nested deeper than 100 levels.",
+        ),
     ],
 )
 async def test_what_is_no_message_is_400(tools: Agents, body: str, said: str):
     answer = await tools.served.http.post("/mcp", content=body)
     assert (answer.status_code, answer.json()) == (400, {"error": said})
+
+
+async def test_what_http_refuses_is_refused_as_everywhere(tools: Agents):
+    http = tools.served.http
+    large = await http.post("/mcp", content=b" " * (8 * 2**20 + 1))
+    assert (large.status_code, large.json()["code"]) == (413, "request_too_large")
+    form = await http.post("/mcp", content=b"{}", headers={"content-type": "text/plain"})
+    assert (form.status_code, form.json()["code"]) == (415, "unsupported_media_type")
 
 
 async def test_the_transport(tools: Agents):

@@ -55,3 +55,18 @@ async def test_a_connection_cannot_have_every_event_compared_without_end(databas
             assert again["result"]["restored"] is True
             many = [name, *map(str, range(50_000))]
             assert (await ask(socket, "reconnect", subscriptions=many))["result"]["restored"] is False
+
+
+async def test_a_message_is_held_to_what_bodies_are_held_to(database: str):
+    async with serve(database, max_json_depth=20) as served:
+        base = str(served.http.base_url).replace("http", "ws").rstrip("/")
+        async with connect(base + await thread_of(served)) as socket:
+            for params in ('{"a": ' + "[" * 20 + "]" * 20 + "}", r'{"a\u0000": 1}'):
+                await socket.send(f'{{"id": 1, "method": "agent.getTree", "params": {params}}}')
+                async with asyncio.timeout(60):
+                    told = json.loads(await socket.recv())
+                assert (told["type"], told["id"], told["error"]) == ("error", None, "invalid_argument")
+                assert told["message"] in (
+                    "The body is nested deeper than 20 levels.",
+                    "A key in the body has a NUL character, which no store of JSON takes.",
+                )

@@ -10,7 +10,6 @@ import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
-import orjson
 from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
@@ -20,18 +19,17 @@ from langyard.assistants import Assistant, Search
 from langyard.gateway.access import Access, access_of
 from langyard.gateway.agent.pictures import Pictures
 from langyard.gateway.agent.runs.streams import Waited
+from langyard.gateway.openapi import problems
 from langyard.gateway.parts import Parts
 from langyard.gateway.protocols import rpc
-from langyard.gateway.protocols.rpc import INVALID_PARAMS, METHOD_NOT_FOUND, Call, Json, RpcError
-from langyard.gateway.wire import Limits, answer, read
+from langyard.gateway.protocols.rpc import INVALID_PARAMS, METHOD_NOT_FOUND, PARSE_ERROR, Call, Json, RpcError
+from langyard.gateway.wire import Limits, answer
 from langyard.invocations import Invocation
 from langyard.model.errors import GraphFailed, LangyardError
 from langyard.model.runs import RunEnd, shown_error
 
 VERSIONS = ("2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25")
 _PAGE = 100
-# Names are looked up among so many assistants, newest first.
-_KNOWN = 10_000
 _NOT_IN_A_NAME = re.compile(r"[^A-Za-z0-9_.-]+")
 _LONGEST_NAME = 128
 _ACCEPTED = ("application/json", "text/event-stream", "application/*", "*/*")
@@ -59,12 +57,10 @@ class Tools:
 
     async def find(self, access: Access, name: str) -> Assistant:
         """The assistant that is called so. Raises `RpcError` for a name that none or more than one has."""
-        found: list[Assistant] = []
-        for offset in range(0, _KNOWN, 1000):
-            page = await self._search(access, 1000, offset)
-            found += [assistant for assistant in page if tool_name(assistant.name) == name]
-            if len(page) < 1000:
-                break
+        found: Sequence[Assistant] = ()
+        if name == tool_name(name):
+            allowed = await access.searching("assistants", {"limit": 2, "offset": 0})
+            found = await self._parts.assistants.tools(name, allowed)
         if len(found) != 1:
             problem = "More than one tool is named" if found else "There is no tool named"
             raise RpcError(INVALID_PARAMS, f"{problem} {name[:_LONGEST_NAME]!r}.")
@@ -159,7 +155,7 @@ class Protocol:
 
 
 def tool_name(name: str) -> str:
-    """An assistant's name as the protocol lets tools be called."""
+    """An assistant's name as the protocol lets tools be called. `postgres/rows/assistants` says the same in SQL."""
     return _NOT_IN_A_NAME.sub("_", name)[:_LONGEST_NAME]
 
 
@@ -206,6 +202,7 @@ def routes(parts: Parts, limits: Limits) -> APIRouter:
             200: {"description": "The answer to a call.", "content": document},
             202: {"description": "Nothing to answer."},
             400: {"description": "No message of this protocol.", "content": document},
+            **problems(413, 415),
         },
     )
     async def post(request: Request) -> Response:
@@ -214,9 +211,9 @@ def routes(parts: Parts, limits: Limits) -> APIRouter:
         if not any(kind in _ACCEPTED for kind in accepted):
             return _refused("Accept header must include application/json or text/event-stream")
         try:
-            found: Any = orjson.loads(await read(request, limits))
-        except orjson.JSONDecodeError:
-            return _refused("Invalid JSON")
+            found = await rpc.read_message(request, limits)
+        except RpcError as error:
+            return _refused("Invalid JSON" if error.code == PARSE_ERROR else error.message)
         if not isinstance(found, dict):
             return _refused("Invalid message format.")
         if found.get("jsonrpc") != "2.0":

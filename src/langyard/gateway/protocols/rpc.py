@@ -6,7 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from starlette.requests import Request
+
 from langyard import serde
+from langyard.gateway.errors import UnsupportedMedia
+from langyard.gateway.wire import Limits, read_json
 from langyard.model.errors import Invalid, LangyardError, Limited, Unavailable
 
 PARSE_ERROR, INVALID_REQUEST, METHOD_NOT_FOUND, INVALID_PARAMS, INTERNAL_ERROR = -32700, -32600, -32601, -32602, -32603
@@ -31,6 +35,21 @@ class Call:
     id: Any
     method: str
     params: Mapping[str, Any] = field(default_factory=dict)
+
+
+async def read_message(request: Request, limits: Limits) -> Any:
+    """The body as JSON, held to what every other body is held to.
+
+    Raises `RpcError` for what is no JSON and for JSON that nobody takes; `TooLarge` and `UnsupportedMedia` are HTTP's.
+    """
+    try:
+        return await read_json(request, limits)
+    except UnsupportedMedia:
+        raise
+    except Invalid as wrong:
+        if wrong.code == "invalid_json":
+            raise RpcError(PARSE_ERROR, "Invalid JSON payload") from None
+        raise RpcError(INVALID_REQUEST, wrong.detail) from None
 
 
 def params_of(message: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -19,6 +19,8 @@ _CONDITIONS: Mapping[str, LiteralString] = {
     "graph_id": "a.graph_id = %(graph_id)s",
     "name": "position(lower(%(name)s) in lower(a.name)) > 0",
 }
+# An assistant's name as that of a tool, which an index holds in these very words.
+_TOOL: LiteralString = "left(regexp_replace(a.name, '[^A-Za-z0-9_.-]+', '_', 'g'), 128) = %(tool)s"
 _SORTS = ("assistant_id", "graph_id", "name", "created_at", "updated_at")
 _SORTED_BY = {"name": "lower(a.name)"}
 _ORDERS: Mapping[tuple[str, str], str] = {
@@ -101,6 +103,11 @@ async def search(
     return await database.fetch(sql, {**_filters(filters), "limit": limit, "offset": offset})
 
 
+async def tools(database: Database, name: str, filters: Mapping[str, Any]) -> list[Row]:
+    """Up to two assistants that fit all filters and whose name, as that of a tool, is this."""
+    return await database.fetch(tools_sql(filters), {**_filters(filters), "tool": name})
+
+
 async def count(database: Database, filters: Mapping[str, Any]) -> int:
     """How many assistants fit all filters."""
     row = await database.fetch_one(search_sql("count", filters), _filters(filters))
@@ -111,6 +118,12 @@ def search_sql(name: str, filters: Mapping[str, Any], order: tuple[str, str] = (
     """The statement for just these filters."""
     found, _ = conditions(filters, _CONDITIONS, {"allowed": "a.metadata"})
     return _SQL[name].replace("{conditions}", " and ".join(found) or "true").replace("{order}", _ORDERS[order])
+
+
+def tools_sql(filters: Mapping[str, Any]) -> LiteralString:
+    """The statement for just these filters."""
+    found, _ = conditions(filters, _CONDITIONS, {"allowed": "a.metadata"})
+    return _SQL["tools"].replace("{conditions}", " and ".join([_TOOL, *found]))
 
 
 async def open_runs(database: Database, assistant_id: UUID) -> list[UUID]:

@@ -73,6 +73,10 @@ order by version desc limit %(limit)s offset %(offset)s;
 -- name: search
 select * from langyard.assistants a where {conditions} order by {order} limit %(limit)s offset %(offset)s;
 
+-- name: tools
+-- Two say that a name is not one's alone. In the order in which the index has them, so that no other way is cheaper.
+select * from langyard.assistants a where {conditions} order by a.assistant_id limit 2;
+
 -- name: count
 select count(*) as n from langyard.assistants a where {conditions};
 

@@ -124,11 +124,11 @@ def routes(parts: Parts, limits: Limits) -> APIRouter:
             return answer_json(failed(None, "invalid_argument", MALFORMED), 400)
         return answer_json(await commands.answer(access_of(request), place, body))
 
-    _add_socket(router, parts, feeds, commands)
+    _add_socket(router, parts, feeds, commands, limits)
     return router
 
 
-def _add_socket(router: APIRouter, parts: Parts, feeds: Feeds, commands: Commands) -> None:
+def _add_socket(router: APIRouter, parts: Parts, feeds: Feeds, commands: Commands, limits: Limits) -> None:
     @router.websocket("/threads/{thread_id}/stream/events")
     async def converse(socket: WebSocket, thread_id: str) -> None:
         """The same in both directions: commands, subscriptions among them, and envelopes."""
@@ -147,7 +147,7 @@ def _add_socket(router: APIRouter, parts: Parts, feeds: Feeds, commands: Command
             return
         try:
             await socket.accept()
-            await Conversation(socket, viewer, commands, admitted).hold()
+            await Conversation(socket, viewer, commands, admitted, limits).hold()
         except WebSocketDisconnect:
             pass
         finally:

@@ -8,7 +8,6 @@ from contextlib import suppress
 from typing import Any
 from uuid import uuid4
 
-import orjson
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from langyard import serde
@@ -20,7 +19,8 @@ from langyard.gateway.agent.protocol.envelopes import Wanted, chosen
 from langyard.gateway.agent.protocol.feeds import Viewer
 from langyard.gateway.agent.protocol.streaming import gap
 from langyard.gateway.errors import status_of
-from langyard.model.errors import BadRequest, LangyardError
+from langyard.gateway.wire import Limits, parsed
+from langyard.model.errors import BadRequest, Invalid, LangyardError
 from langyard.model.stopping import stop
 
 Json = dict[str, Any]
@@ -33,8 +33,11 @@ _NAMESPACES = 1000
 class Conversation:
     """One client on one thread. It has subscriptions, and one place in the thread's feed for all of them."""
 
-    def __init__(self, socket: WebSocket, viewer: Viewer, commands: Commands, admitted: Admitted) -> None:
+    def __init__(
+        self, socket: WebSocket, viewer: Viewer, commands: Commands, admitted: Admitted, limits: Limits
+    ) -> None:
         self._socket = socket
+        self._limits = limits
         self._admitted = admitted
         self._shows = False
         self._viewer = viewer
@@ -77,8 +80,11 @@ class Conversation:
                 return
             text = message.get("text") or message.get("bytes") or b""
             try:
-                command = orjson.loads(text)
-            except orjson.JSONDecodeError:
+                command = parsed(text.encode() if isinstance(text, str) else text, self._limits)
+            except Invalid as wrong:
+                if wrong.code != "invalid_json":
+                    await self._answer(failed(None, "invalid_argument", wrong.detail))
+                    continue
                 command = None
             if not is_command(command):
                 await self._answer(failed(None, "invalid_argument", MALFORMED))

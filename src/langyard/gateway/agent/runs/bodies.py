@@ -24,6 +24,8 @@ _KINDS: tuple[tuple[str, type, str], ...] = (
     ("configurable", dict, "an object"),
     ("metadata", dict, "an object"),
 )
+# Runs that one request makes.
+MOST = 10_000
 _LONGEST_URL = 65_536
 _LONGEST_DELAY = 10 * 365 * 86_400
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from langyard.gateway.agent.runs.bodies import RunBody
+from langyard.gateway.agent.runs.bodies import MOST, RunBody
 
 _ANY: dict[str, Any] = {"type": "object", "additionalProperties": True}
 _RUN_SCHEMA: dict[str, Any] = {
@@ -42,7 +42,7 @@ def asks() -> dict[str, Any]:
 
 def asks_many() -> dict[str, Any]:
     """The body of several."""
-    return _takes({"type": "array", "minItems": 1, "items": _body()})
+    return _takes({"type": "array", "minItems": 1, "maxItems": MOST, "items": _body()})
 
 
 def asks_to_cancel() -> dict[str, Any]:

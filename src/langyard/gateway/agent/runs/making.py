@@ -14,7 +14,7 @@ from langyard.gateway.access import access_of
 from langyard.gateway.agent.lasting import Gone
 from langyard.gateway.agent.reading import answer_with
 from langyard.gateway.agent.runs import reading
-from langyard.gateway.agent.runs.bodies import RunBody, invocation
+from langyard.gateway.agent.runs.bodies import MOST, RunBody, invocation
 from langyard.gateway.agent.runs.documents import RUN, RUNS, WAITED, asks, asks_many
 from langyard.gateway.agent.runs.shapes import invoked_json, outcome_json, path_of
 from langyard.gateway.agent.runs.streams import RunStream, Waited
@@ -24,7 +24,6 @@ from langyard.gateway.wire import Limits, as_model, read_json
 from langyard.invocations import LEFT, Invoked
 from langyard.model.errors import Invalid
 
-_MOST = 10_000
 _PROBLEMS = problems(400, 404, 409, 413, 415, 422, 429, 503)
 
 
@@ -57,8 +56,8 @@ class Making:
         """What a batch asks for, and on which threads. Raises what is wrong with any of it."""
         if not isinstance(value, list) or not value:
             raise Invalid("The body must be an array of at least one run.")
-        if len(value) > _MOST:
-            raise Invalid(f"The body must be an array of at most {_MOST} runs.")
+        if len(value) > MOST:
+            raise Invalid(f"The body must be an array of at most {MOST} runs.")
         bodies = [as_model(one, RunBody) for one in value]
         places = [thread_of(body.thread_id) for body in bodies]
         for body in bodies:

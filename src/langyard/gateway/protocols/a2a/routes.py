@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
-import orjson
 from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
@@ -22,11 +21,10 @@ from langyard.gateway.protocols.rpc import (
     INVALID_PARAMS,
     INVALID_REQUEST,
     METHOD_NOT_FOUND,
-    PARSE_ERROR,
     Call,
     RpcError,
 )
-from langyard.gateway.wire import Limits, answer, answer_json, read
+from langyard.gateway.wire import Limits, answer, answer_json
 from langyard.model.errors import Invalid, LangyardError, NotFound
 
 Method = Callable[..., Awaitable[Response]]
@@ -118,13 +116,15 @@ def routes(parts: Parts, limits: Limits) -> APIRouter:
             return answer(rpc.failure(None, error), 400)
         return await card(request, assistant_id)
 
-    @router.post("/a2a/{assistant_id}", openapi_extra=message, responses={200: told, **problems(400, 404, 413, 503)})
+    @router.post(
+        "/a2a/{assistant_id}", openapi_extra=message, responses={200: told, **problems(400, 404, 413, 415, 503)}
+    )
     async def post(request: Request, assistant_id: str) -> Response:
         """A call of the Agent2Agent protocol."""
         try:
-            found: Any = orjson.loads(await read(request, limits))
-        except orjson.JSONDecodeError:
-            return answer(rpc.failure(None, RpcError(PARSE_ERROR, "Invalid JSON payload")))
+            found = await rpc.read_message(request, limits)
+        except RpcError as error:
+            return answer(rpc.failure(None, error))
         if not isinstance(found, dict) or found.get("jsonrpc") != "2.0" or not isinstance(found.get("method"), str):
             return answer(rpc.failure(None, RpcError(INVALID_REQUEST, "Invalid JSON-RPC request.")))
         if not isinstance(found.get("id"), str | int | None):
