@@ -34,4 +34,4 @@ def numbered(sql: LiteralString) -> tuple[LiteralString, tuple[str, ...]]:
         name = found[1]
         return "%" if name is None else f"${names.setdefault(name, len(names) + 1)}"
 
-    return cast(LiteralString, _PLACEHOLDER.sub(number, sql)), tuple(names)
+    return _PLACEHOLDER.sub(number, sql), tuple(names)
