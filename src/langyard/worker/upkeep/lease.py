@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -26,12 +27,18 @@ class LeaseKeeper:
         self._on_lost = on_lost
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="langyard lease", daemon=True)
-        self.renewed_at = time.monotonic()
+        # Never: who is not registered is taken for dead, and so is whatever it claims.
+        self.renewed_at = -math.inf
 
     def start(self, *, host: str, pid: int, version: str, slots: int, graphs: Sequence[str]) -> None:
         """Register and begin to renew. Raises the driver's error when the database cannot be reached."""
-        self._heartbeat.register(host=host, pid=pid, version=version, slots=slots, graphs=graphs)
-        self.renewed_at = time.monotonic()
+        began = time.monotonic()
+        try:
+            self._heartbeat.register(host=host, pid=pid, version=version, slots=slots, graphs=graphs)
+        except BaseException:  # this keeper is of no more use: its connection is given back
+            self._heartbeat.close()
+            raise
+        self.renewed_at = began
         self._thread.start()
 
     def stop(self) -> None:
@@ -43,7 +50,7 @@ class LeaseKeeper:
 
     @property
     def overdue(self) -> bool:
-        """Whether the last renewal is older than the lease: others may have taken our runs."""
+        """Whether the last renewal is older than the lease, or there was none: others may take what is ours."""
         return time.monotonic() - self.renewed_at > self._ttl_s
 
     def _run(self) -> None:
@@ -61,6 +68,7 @@ class LeaseKeeper:
                     "this worker was away for longer than its lease and has lost its runs",
                     extra={"worker_id": str(self.worker_id)},
                 )
+                self.renewed_at = -math.inf
                 self._on_lost()
                 return
             # A database that is away is asked more often, to be back before others take our runs.
