@@ -16,6 +16,7 @@ from langyard.gateway.protocols.a2a.streams import AgentStream
 from langyard.gateway.sse import EventStream
 from langyard.model.errors import Unavailable
 from langyard.streams import LocalBus, Subscription
+from tests.unit.gateway.serving import Served
 
 
 def agent_stream(reader: Subscription) -> Response:
@@ -51,3 +52,10 @@ async def test_a_stream_ends_when_its_server_will_see_no_more_of_the_run(made: C
     async with asyncio.timeout(30):
         await answering
     assert sent[0]["type"] == "http.response.start"
+
+
+async def test_a_batch_that_is_broken_off_leaves_nobody_waiting(served: Served):
+    batch = [{"assistant_id": "echo", "input": {"x": 1}}, {"assistant_id": "echo", "thread_id": str(uuid4())}]
+    broken_off = await served.http.post("/runs/batch", json=batch)
+    assert (broken_off.status_code, broken_off.json()["code"]) == (404, "thread_not_found")
+    assert served.app.bus.open_readers == 0

@@ -45,12 +45,12 @@ class Making:
     async def batch(self, request: Request) -> Response:
         """All the runs. What is wrong with one is found before any is made."""
         bodies, places = await self.checked_many(await self.json(request))
-        made = [
-            await self.start(request, body, place, events=False) for body, place in zip(bodies, places, strict=True)
-        ]
-        for one in made:
+        made = []
+        for body, place in zip(bodies, places, strict=True):
+            one = await self.start(request, body, place, events=False)
             one.reader.close()
-        return answer_with([invoked_json(one) for one in made])
+            made.append(invoked_json(one))
+        return answer_with(made)
 
     async def checked_many(self, value: object) -> tuple[list[RunBody], list[UUID | None]]:
         """What a batch asks for, and on which threads. Raises what is wrong with any of it."""
