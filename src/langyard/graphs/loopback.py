@@ -19,6 +19,8 @@ from langgraph_sdk.client import configure_loopback_transports
 Message = MutableMapping[str, Any]
 App = Callable[[Message, Callable[[], Awaitable[Message]], Callable[[Message], Awaitable[None]]], Awaitable[None]]
 _END = object()
+# How long a request has to notice that its client has left, and to do what is to be done then.
+_LEAVE_S = 1.0
 _serving: list[tuple[App, asyncio.AbstractEventLoop]] = []
 
 
@@ -92,7 +94,11 @@ class _Answer(httpx.AsyncByteStream):
     async def begin(self) -> tuple[int, list[tuple[bytes, bytes]]]:
         """Status and headers."""
         self._work = asyncio.create_task(self._run())
-        first = await self._parts.get()
+        try:
+            first = await self._parts.get()
+        except BaseException:  # cancelled: nobody will read, and nobody has what could be closed
+            await self.aclose()
+            raise
         if first is _END:
             await self._work  # raises what it raised
             raise httpx.RemoteProtocolError("The server of this process gave no answer.")
@@ -126,13 +132,16 @@ class _Answer(httpx.AsyncByteStream):
         await self._work
 
     async def aclose(self) -> None:
-        """Leave."""
+        """Leave, as one who hangs up: the request is told, and only one that does not listen is cancelled."""
         self._left.set()
         if self._work is None or self._work.done():
             return
         while not self._parts.empty():
             self._parts.get_nowait()
-        self._work.cancel()
+        try:
+            await asyncio.wait({self._work}, timeout=_LEAVE_S)
+        finally:
+            self._work.cancel()
         with suppress(asyncio.CancelledError, Exception):  # nobody is left to be told
             await self._work
 

@@ -1,4 +1,4 @@
-"""A server that stops sends its readers elsewhere: every stream of a run ends then, also those of other protocols."""
+"""Who leaves, and who is sent away: readers of a server that stops, clients that hang up, requests that are broken off."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 from uuid import uuid4
 
+import httpx
 import pytest
 from starlette.responses import Response
 
@@ -14,9 +15,10 @@ from langyard.gateway.errors import of_any
 from langyard.gateway.protocols.a2a.shapes import Ref
 from langyard.gateway.protocols.a2a.streams import AgentStream
 from langyard.gateway.sse import EventStream
+from langyard.graphs.loopback import Loopback
 from langyard.model.errors import Unavailable
 from langyard.streams import LocalBus, Subscription
-from tests.unit.gateway.serving import Served
+from tests.unit.gateway.serving import Served, until
 
 
 def agent_stream(reader: Subscription) -> Response:
@@ -59,3 +61,31 @@ async def test_a_batch_that_is_broken_off_leaves_nobody_waiting(served: Served):
     broken_off = await served.http.post("/runs/batch", json=batch)
     assert (broken_off.status_code, broken_off.json()["code"]) == (404, "thread_not_found")
     assert served.app.bus.open_readers == 0
+
+
+@pytest.mark.parametrize("way", ["stream", "wait"])
+async def test_user_code_that_leaves_is_a_client_that_leaves(served: Served, way: str):
+    """It comes by a way of its own, without a socket that could be seen to close."""
+    asked = {"assistant_id": "gate", "input": {}, "on_disconnect": "cancel"}
+    async with httpx.AsyncClient(transport=Loopback(), base_url="http://within") as client:
+        thread = (await client.post("/threads", json={})).json()["thread_id"]
+        async with client.stream("POST", f"/threads/{thread}/runs/{way}", json=asked) as answer:
+            assert answer.status_code == 200
+            await served.gate.reached()
+        run = f"/threads/{thread}/runs/{answer.headers['content-location'].rpartition('/')[2]}"
+        async with asyncio.timeout(20):
+            while (await client.get(run)).json()["status"] != "interrupted":  # noqa: ASYNC110 - it tells nobody
+                await asyncio.sleep(0.01)
+    assert served.app.bus.open_readers == 0
+
+
+async def test_user_code_that_is_cancelled_before_the_answer_begins_leaves_nothing_behind(served: Served):
+    async with httpx.AsyncClient(transport=Loopback(), base_url="http://within") as client:
+        body = {"workflow_type": "gate", "input_data": {}, "user_id": "ada"}
+        asking = asyncio.create_task(client.post("/workflow/execute", json=body))
+        await served.gate.reached()
+        before = len(asyncio.all_tasks())
+        asking.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asking
+        await until(lambda: len(asyncio.all_tasks()) <= before - 2)
