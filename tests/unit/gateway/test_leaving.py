@@ -1,4 +1,4 @@
-"""Who leaves, and who is sent away: readers of a server that stops, clients that hang up, requests that are broken off."""
+"""Who leaves, and who is sent away: readers of a server that stops, clients that hang up, requests broken off."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A worker that was buried is nobody until it is registered again: what it claimed would be taken for a dead worker's."""
+"""A worker that was buried is nobody until it is registered again: its claims would be taken for a dead one's."""
 
 from __future__ import annotations
 
