@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 from uuid import UUID, uuid4
 
+import psycopg
 import pytest
 from langgraph.graph import START, StateGraph
 from typing_extensions import TypedDict
@@ -241,3 +242,59 @@ async def test_watching_goes_on_after_the_database_was_away(house: House):
     watching.cancel()
     await asyncio.gather(watching, return_exceptions=True)
     assert await house.next_of(cron_id) is not None
+
+
+async def blocked(house: House) -> None:
+    """Return when somebody waits for a row."""
+    waiting = "select 1 from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()"
+    async with asyncio.timeout(20):
+        while not await house.database.fetch(waiting):
+            await asyncio.sleep(0.01)
+
+
+async def test_whoever_fires_holds_no_thread_while_it_waits_for_anothers_run(house: House, database: str):
+    """As the writer's statement locks them: runs of several threads first, then the threads."""
+    held, other = await house.thread(), await house.thread()
+    for thread_id in (held, other):
+        await house.set_next(await house.create(thread_id=thread_id), BEGIN)
+    await house.crons[0].tick(BEGIN)
+    await house.set_next(await house.create(thread_id=other, multitask_strategy="enqueue"), BEGIN)
+    superseding = await house.create(thread_id=held, multitask_strategy="interrupt")
+    await house.set_next(superseding, BEGIN + dt.timedelta(milliseconds=1))
+    async with await psycopg.AsyncConnection.connect(database) as writer:
+        await writer.execute("select from langyard.runs where thread_id = %s for update", [held])
+        firing = asyncio.create_task(house.crons[0].tick(BEGIN + dt.timedelta(milliseconds=2)))
+        await blocked(house)
+        # Else both would wait for each other, until PostgreSQL has enough of it.
+        await writer.execute("select from langyard.threads where thread_id = %s for update nowait", [other])
+        await writer.commit()
+    assert len(await firing) == 2
+    assert (await house.crons[1].tick(BEGIN + dt.timedelta(milliseconds=2))) == []
+
+
+async def test_whoever_fires_holds_no_cron_while_its_thread_is_deleted(house: House, database: str):
+    thread_id = await house.thread()
+    cron_id = await house.create(thread_id=thread_id, multitask_strategy="rollback")
+    await house.set_next(cron_id, BEGIN)
+    async with await psycopg.AsyncConnection.connect(database) as deleting:
+        await deleting.execute("select from langyard.threads where thread_id = %s for update", [thread_id])
+        firing = asyncio.create_task(house.crons[0].tick(BEGIN))
+        await blocked(house)
+        await deleting.execute("select from langyard.crons where cron_id = %s for update nowait", [cron_id])
+        await deleting.execute("delete from langyard.threads where thread_id = %s", [thread_id])
+        await deleting.commit()
+    assert await firing == []
+    assert await house.runs() == []
+
+
+async def test_a_cron_that_is_changed_while_it_fires_has_fired_as_it_was_or_not_at_all(house: House, database: str):
+    cron_id = await house.create()
+    await house.set_next(cron_id, BEGIN)
+    async with await psycopg.AsyncConnection.connect(database) as changing:
+        await changing.execute("update langyard.crons set enabled = false where cron_id = %s", [cron_id])
+        firing = asyncio.create_task(house.crons[0].tick(BEGIN))
+        await blocked(house)
+        await changing.commit()
+    assert await firing == []
+    assert await house.runs() == []
+    assert await house.next_of(cron_id) == BEGIN

@@ -121,19 +121,35 @@ async def fire(
 ) -> list[Fired]:
     """Take up to `limit` slots that are due at `now` (None: by the database's clock) and do as `plan` says of each.
 
-    A slot is taken, its run made and its cron moved on in one transaction: whatever happens, there is never a second
-    run for it. A run that the database refuses costs its own slot only.
+    A slot is taken, its run made and its cron moved on in one transaction, a transaction for each: whatever happens,
+    there is never a second run for it. A run that the database refuses costs its own slot only.
     """
-    fired = []
+    found = await database.fetch(_SQL["due"], {"now": now, "limit": limit})
+    fired = [await _fire(database, plan, row["cron_id"], now) for row in found]
+    return [one for one in fired if one is not None]
+
+
+async def _fire(
+    database: Database, plan: Callable[[Row], Firing], cron_id: UUID, now: dt.datetime | None
+) -> Fired | None:
+    """The cron's row comes last, behind the runs and the thread: a deletion of the thread takes it last as well."""
     async with database.connection() as connection, connection.transaction():
-        cursor = await connection.execute(_SQL["due"], {"now": now, "limit": limit})
-        for row in await cursor.fetchall():
-            firing = plan(row)
-            made = firing.request is not None and await _start(connection, firing.request)
-            await connection.execute(_SQL["advance"], {"cron_id": row["cron_id"], "next_run_date": firing.next_at})
-            run_id = firing.request.run_id if firing.request is not None and made else None
-            fired.append(Fired(row["cron_id"], row["next_run_date"], run_id))
-    return fired
+        cursor = await connection.execute(_SQL["take"], {"cron_id": cron_id})
+        if not (await cursor.fetchone() or {}).get("taken"):
+            return None
+        cursor = await connection.execute(_SQL["slot"], {"cron_id": cron_id, "now": now})
+        row = await cursor.fetchone()
+        if row is None:
+            return None
+        firing = plan(row)
+        made = firing.request is not None and await _start(connection, firing.request)
+        moved = {"cron_id": cron_id, "slot": row["next_run_date"], "next_run_date": firing.next_at}
+        if not (await connection.execute(_SQL["advance"], moved)).rowcount:
+            # Changed, or gone, in this moment: as it is now it has not fired.
+            raise psycopg.Rollback
+        run_id = firing.request.run_id if firing.request is not None and made else None
+        return Fired(cron_id, row["next_run_date"], run_id)
+    return None
 
 
 async def _start(connection: Connection, request: RunRequest) -> bool:

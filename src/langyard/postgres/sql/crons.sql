@@ -37,14 +37,23 @@ select extract(epoch from min(next_run_date) - clock_timestamp())::float8 as sec
 from langyard.crons where enabled and next_run_date is not null;
 
 -- name: due
--- Each for one scheduler only; another passes over what is held here, and finds it moved on afterwards.
+select cron_id from langyard.crons
+where enabled and next_run_date is not null and next_run_date <= coalesce(%(now)s::timestamptz, now())
+order by next_run_date limit %(limit)s;
+
+-- name: take
+-- Each for one scheduler only; another passes over what is held here. Not by the cron's row: rows of runs and threads are
+-- locked before it.
+select pg_try_advisory_xact_lock(hashtextextended('cron ' || %(cron_id)s::text, 0)) as taken;
+
+-- name: slot
+-- After `take`, in its transaction, since it may have been fired a moment before.
 select c.*, coalesce(%(now)s::timestamptz, now()) as now, a.graph_id, a.name as assistant_name, a.description,
     a.config as assistant_config, a.context as assistant_context, a.metadata as assistant_metadata, a.version,
     a.created_at as assistant_created_at, a.updated_at as assistant_updated_at
 from langyard.crons c join langyard.assistants a using (assistant_id)
-where c.enabled and c.next_run_date is not null and c.next_run_date <= coalesce(%(now)s::timestamptz, now())
-order by c.next_run_date limit %(limit)s
-for update of c skip locked;
+where c.cron_id = %(cron_id)s and c.enabled and c.next_run_date <= coalesce(%(now)s::timestamptz, now());
 
 -- name: advance
-update langyard.crons set next_run_date = %(next_run_date)s where cron_id = %(cron_id)s;
+update langyard.crons set next_run_date = %(next_run_date)s
+where cron_id = %(cron_id)s and enabled and next_run_date = %(slot)s;
