@@ -1,0 +1,40 @@
+"""A run that takes the place of others meets whoever came from the other side."""
+
+from __future__ import annotations
+
+import asyncio
+
+import psycopg
+
+from langyard.model.ids import uuid7
+from langyard.model.runs import RunRequest
+from langyard.postgres import runs as rows
+from langyard.postgres.database import Database
+from tests.unit.runs.bench import BLOCKED, Bench
+
+
+async def test_whoever_loses_a_deadlock_takes_over_a_moment_later(bench: Bench):
+    waiting = await bench.start()
+    request = RunRequest(
+        run_id=uuid7(), graph_id="g", kwargs={}, thread_id=bench.thread_id, multitask_strategy="interrupt"
+    )
+    async with await psycopg.AsyncConnection.connect(bench.url, autocommit=True) as other:
+        # PostgreSQL breaks a deadlock at the cost of who has waited for so long: that must be the one who takes over.
+        await other.execute(f"alter database \"{other.info.dbname}\" set deadlock_timeout = '2s'")
+        await other.execute("set deadlock_timeout = '60s'")
+        taking = Database(bench.url, name="test", max_size=1)
+        await taking.open()
+        async with other.transaction():
+            await other.execute("select from langyard.threads where thread_id = %s for update", [bench.thread_id])
+            started = asyncio.create_task(rows.start(taking, request, None))
+            async with asyncio.timeout(20):
+                while not await bench.database.fetch_one(BLOCKED):
+                    assert not started.done()
+            async with asyncio.timeout(20):
+                await other.execute("select from langyard.runs where run_id = %s for update", [waiting.run_id])
+            assert not started.done()
+        made = await started
+        await taking.close()
+    assert made is not None
+    assert (made.run.status, list(made.superseded)) == ("pending", [(waiting.run_id, True)])
+    assert ((await bench.thread())["status"], (await bench.thread())["open_runs"]) == ("busy", 1)
