@@ -249,7 +249,7 @@ async def blocked(house: House) -> None:
     waiting = "select 1 from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()"
     async with asyncio.timeout(20):
         while not await house.database.fetch(waiting):
-            await asyncio.sleep(0.01)
+            pass
 
 
 async def test_whoever_fires_holds_no_thread_while_it_waits_for_anothers_run(house: House, database: str):
