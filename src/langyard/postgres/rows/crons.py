@@ -133,6 +133,7 @@ async def _fire(
     database: Database, plan: Callable[[Row], Firing], cron_id: UUID, now: dt.datetime | None
 ) -> Fired | None:
     """The cron's row comes last, behind the runs and the thread: a deletion of the thread takes it last as well."""
+    fired: Fired | None = None
     async with database.connection() as connection, connection.transaction():
         cursor = await connection.execute(_SQL["take"], {"cron_id": cron_id})
         if not (await cursor.fetchone() or {}).get("taken"):
@@ -143,13 +144,14 @@ async def _fire(
             return None
         firing = plan(row)
         made = firing.request is not None and await _start(connection, firing.request)
+        run_id = firing.request.run_id if firing.request is not None and made else None
+        fired = Fired(cron_id, row["next_run_date"], run_id)
         moved = {"cron_id": cron_id, "slot": row["next_run_date"], "next_run_date": firing.next_at}
         if not (await connection.execute(_SQL["advance"], moved)).rowcount:
             # Changed, or gone, in this moment: as it is now it has not fired.
+            fired = None
             raise psycopg.Rollback
-        run_id = firing.request.run_id if firing.request is not None and made else None
-        return Fired(cron_id, row["next_run_date"], run_id)
-    return None
+    return fired
 
 
 async def _start(connection: Connection, request: RunRequest) -> bool:
