@@ -31,7 +31,12 @@ Cursor = AsyncCursor[DictRow]
 # Deadlock, serialization failure, lock timeout: the same statement may succeed at once.
 _RETRY = (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure, psycopg.errors.LockNotAvailable)
 # A server that has become a standby answers, but takes nothing: after a failover another one does.
-AWAY = (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout, psycopg.errors.ReadOnlySqlTransaction)
+AWAY = (
+    psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout, psycopg.errors.ReadOnlySqlTransaction,
+    psycopg.errors.TransactionTimeout,
+)  # fmt: skip
+# `statement_timeout` or `transaction_timeout`, set for the role or the database: at once, it would be as slow again.
+SLOW = (psycopg.errors.QueryCanceled, psycopg.errors.TransactionTimeout)
 # Operational errors to the driver, but what was sent is at fault: sent again it is refused again.
 _REFUSED = (psycopg.errors.ProgramLimitExceeded, psycopg.errors.StatementTooComplex)
 # "cached plan must not change result type": planned before another process's migration changed a table.
@@ -142,7 +147,7 @@ class Database:
             except _REFUSED:
                 raise
             except AWAY as error:
-                if last or isinstance(error, PoolTimeout):
+                if last or isinstance(error, (PoolTimeout, *SLOW)):
                     raise away(error) from error
                 if not isinstance(error, _RETRY):
                     await self._replace_dead()

@@ -3,19 +3,21 @@
 Called by the checkpointer and the worker, on the worker's loop. One batch is under way at a time; what arrives
 meanwhile gathers in the next. A batch somebody waits for goes at once, one nobody waits for within `LINGER_S`. A batch
 that meets a dead database is sent again until it is committed: its rows are idempotent, and the fence decides anew.
+One that a living database does not take is sent in halves, so that only the run that is to blame fails.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from uuid import UUID
 
-from langyard.model.errors import LeaseLost, Unavailable
+from langyard.model.errors import LeaseLost, TooLarge, Unavailable
 from langyard.postgres.arrays import Blobs, Ints, Texts, Uuids
-from langyard.postgres.database import Database
+from langyard.postgres.database import SLOW, Database
 from langyard.postgres.queries import load
 
 log = logging.getLogger(__name__)
@@ -27,6 +29,12 @@ WRITE, _WRITE_KEEPING = (_SQL["write"].replace("{kept}", part) for part in ("", 
 LINGER_S = 0.004
 # Beyond this much unwritten data, writers wait: a database that is away must not fill the memory.
 HIGH_WATER = 64 * 1024 * 1024
+# PostgreSQL takes no message of a gigabyte: what comes near is sent in halves, one run that wants so much is refused.
+_LARGE = 512 * 1024 * 1024
+_LARGEST = 1023 * 1024 * 1024
+# How long what one run wants stored is tried when it takes longer than the server's own limit, and how often at least.
+_PATIENCE_S = 30.0
+_TRIES = 3
 
 
 @dataclass(eq=False, slots=True)
@@ -91,6 +99,7 @@ class Batch:
     # Checkpoints of other runs that rows of a lease are for: (thread_id, namespace, checkpoint_id).
     bases: dict[tuple[str, str, str], tuple[int, UUID]] = field(default_factory=dict)
     size: int = 0
+    slow: int = 0
     refused: Exception | None = None
 
     def index(self, lease: Lease | None) -> int:
@@ -260,29 +269,28 @@ class Writer:
             self._room.set()
             batch.done.set_result(None)
 
-    async def _send(self, batch: Batch) -> None:
+    async def _send(self, batch: Batch, later: list[Batch] | None = None) -> None:
+        """Send until it is committed or refused; what is too slow goes to `later`, if that is given."""
         if batch.empty:
+            return
+        if batch.size > _LARGE and (len(_owners(batch)) > 1 or _weight(batch) > _LARGEST):
+            await self._refuse(batch, _too_large(batch), later)
             return
         params, delay = batch.params(), 0.05
         statement = _WRITE_KEEPING if batch.bases else WRITE
+        since = time.monotonic()
         while True:
             try:
                 row = await self._database.fetch_one(statement, params)
-            except Unavailable:
+            except Unavailable as error:
+                if isinstance(error.__cause__, SLOW) and await self._given_up(batch, since, later):
+                    return
                 # The connection may have died after the commit: sending again is harmless, not sending would lose work.
                 await asyncio.sleep(delay)
                 delay = min(delay * 2, 1.0)
                 continue
             except Exception as error:  # a row the server refuses as such: its run must end, others must go on
-                if len(_owners(batch)) > 1:
-                    await self._send_apart(batch)
-                    return
-                log.exception("a batch of writes was refused by the database")
-                if not batch.leases:
-                    batch.refused = error
-                for lease in batch.leases:
-                    lease.refused = error
-                    lease.lose()
+                await self._refuse(batch, error, later)
                 return
             held = set(row["held"] or ()) if row else set()
             asked = {int(number): (action, reason) for number, action, reason in (row["asked"] or ())} if row else {}
@@ -295,6 +303,47 @@ class Writer:
                 self._on_queued()
             return
 
+    async def _given_up(self, batch: Batch, since: float, later: list[Batch] | None) -> bool:
+        """Whether what was too slow need not be sent again: not whole, not now, or not at all."""
+        if len(_owners(batch)) == 1:
+            if later is not None:
+                later.append(batch)
+                return True
+            batch.slow += await self._answers(batch)
+            if batch.slow < _TRIES or time.monotonic() - since < _PATIENCE_S:
+                return False
+        await self._refuse(batch, _too_slow(batch), later)
+        return True
+
+    async def _answers(self, batch: Batch) -> bool:
+        """Whether the server takes the same statement with nothing in it: then it is not slow with everything."""
+        try:
+            await self._database.fetch_one(WRITE, Batch(batch.done).params())
+        except Unavailable:
+            return False
+        return True
+
+    async def _refuse(self, batch: Batch, error: Exception, later: list[Batch] | None) -> None:
+        """In halves, so that only the guilty run fails; what is slow alone waits until the others are stored."""
+        if len(owners := _owners(batch)) > 1:
+            slow: list[Batch] = [] if later is None else later
+            for some in (owners[::2], owners[1::2]):
+                part = _part(batch, set(some))
+                await self._send(part, slow)
+                batch.refused = batch.refused or part.refused
+            if later is None:
+                for part in slow:
+                    await self._send(part)
+                    batch.refused = batch.refused or part.refused
+            return
+        log.error("a batch of writes was refused by the database", exc_info=error)
+        if 0 in owners:
+            batch.refused = error
+        for lease, number in batch.leases.items():
+            if number in owners:
+                lease.refused = error
+                lease.lose()
+
     async def _gone(self, batch: Batch, held: set[int]) -> set[UUID]:
         """Temporary runs that are not there: their end was committed, and they with it, before the connection died."""
         doubtful = [run_id for run_id, (number, end) in batch.finishes.items() if end.temporary and number not in held]
@@ -306,21 +355,42 @@ class Writer:
             return set()
         return set(doubtful) - {row["run_id"] for row in left}
 
-    async def _send_apart(self, batch: Batch) -> None:
-        """One poisoned row refuses the statement: send each lease's rows alone, so that only the guilty run fails."""
-        owners: list[tuple[Lease | None, int]] = [(None, 0), *batch.leases.items()]
-        for lease, number in owners:
-            part = Batch(batch.done, leases={} if lease is None else {lease: number})
-            for kind in _KINDS:
-                setattr(part, kind, {key: row for key, row in getattr(batch, kind).items() if row[0] == number})
-            if lease is not None and (seq := batch.followed.get(lease.run_id)) is not None:
-                part.followed[lease.run_id] = seq
-            await self._send(part)
-            batch.refused = batch.refused or (part.refused if lease is None else None)
-
 
 _KINDS = ("blobs", "checkpoints", "writes", "rewrites", "events", "finishes", "bases")
 
 
-def _owners(batch: Batch) -> set[int]:
-    return {row[0] for kind in _KINDS for row in getattr(batch, kind).values()}
+def _owners(batch: Batch) -> list[int]:
+    return sorted({row[0] for kind in _KINDS for row in getattr(batch, kind).values()})
+
+
+def _part(batch: Batch, owners: set[int]) -> Batch:
+    """The rows of these leases."""
+    part = Batch(batch.done, leases={lease: number for lease, number in batch.leases.items() if number in owners})
+    for kind in _KINDS:
+        setattr(part, kind, {key: row for key, row in getattr(batch, kind).items() if row[0] in owners})
+    runs = {lease.run_id for lease in part.leases}
+    part.followed = {run_id: seq for run_id, seq in batch.followed.items() if run_id in runs}
+    part.size = _weight(part)
+    return part
+
+
+def _weight(batch: Batch) -> int:
+    """Bytes of what its rows carry, but for names."""
+    rows = [row for kind in _KINDS if kind != "finishes" for row in getattr(batch, kind).values()]
+    ends = [text for _, end in batch.finishes.values() for text in (end.values, end.interrupts, end.error)]
+    return sum(len(cell) for row in (*rows, ends) for cell in row if isinstance(cell, bytes))
+
+
+def _too_large(batch: Batch) -> TooLarge:
+    return TooLarge(
+        f"The run wants {_weight(batch) / 1e6:,.0f} MB stored at once, and PostgreSQL takes less than 1,074 MB.",
+        code="state_too_large",
+    )
+
+
+def _too_slow(batch: Batch) -> Unavailable:
+    return Unavailable(
+        f"The run wants {_weight(batch) / 1e6:,.1f} MB stored at once, which took PostgreSQL longer than its "
+        "statement_timeout lets it, again and again.",
+        code="state_too_slow",
+    )

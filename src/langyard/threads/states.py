@@ -14,7 +14,7 @@ from langyard.graphs.states import Updated, no_state, read_history, read_state, 
 from langyard.model.errors import BadRequest, Conflict, Invalid, NotFound
 from langyard.postgres.checkpoints import Checkpointer
 from langyard.postgres.database import Database
-from langyard.postgres.updating import updating
+from langyard.postgres.rows.updating import updating
 from langyard.postgres.writer import Writer
 from langyard.threads.threads import Threads, not_found
 

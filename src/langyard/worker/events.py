@@ -8,6 +8,7 @@ from typing import Any
 from langgraph.types import Interrupt
 
 from langyard import serde
+from langyard.model.errors import LangyardError
 from langyard.model.runs import shown_error
 
 INTERRUPT = "__interrupt__"
@@ -94,6 +95,8 @@ def _place(config: Mapping[str, Any] | None) -> dict[str, Any] | None:
 
 def failure(error: BaseException) -> dict[str, Any]:
     """An error as its run keeps it; `hidden` when its text may tell what a client must not know (contract A.5)."""
+    if isinstance(error, LangyardError):
+        return {"error": error.code, "message": error.detail}
     found: dict[str, Any] = {"error": type(error).__name__, "message": str(error)}
     if type(error).__module__.partition(".")[0] not in _KNOWN:
         found["hidden"] = True

@@ -246,10 +246,9 @@ class Execution:
                 return Again(delay_s, error)
         if isinstance(error, LangyardError):
             log.warning("workflow_error", extra={**self._timed, "error": error.code})
-            failure = {"error": error.code, "message": error.detail}
         else:
             log.error("workflow_error", extra={**self._timed, "error": type(error).__name__}, exc_info=error)
-            failure = events.failure(error)
+        failure = events.failure(error)
         self.outlet.publish("error", serde.dumps(shown_error(failure)))
         return "error", "error", failure
 

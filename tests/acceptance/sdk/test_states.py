@@ -9,7 +9,7 @@ import pytest
 from langgraph_sdk.errors import BadRequestError, ConflictError, NotFoundError, UnprocessableEntityError
 
 from langyard.model.ids import uuid7
-from langyard.postgres.updating import updating
+from langyard.postgres.rows.updating import updating
 from tests.acceptance.sdk.agents import Agents
 from tests.acceptance.sdk.test_assistants import detail
 

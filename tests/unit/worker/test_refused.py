@@ -44,6 +44,22 @@ async def test_a_run_whose_state_is_refused_ends_in_an_error_and_others_go_on(da
         assert (await made.until(beside, "success", "error"))["status"] == "success"
 
 
+async def test_a_run_that_wants_too_much_stored_ends_with_a_sentence(database: str, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("langyard.postgres.writer._LARGE", 100_000)
+    monkeypatch.setattr("langyard.postgres.writer._LARGEST", 200_000)
+    large = StateGraph(TypedDict("Large", {"x": list[str]}))  # type: ignore[operator]
+    large.add_node("node", lambda state: {"x": ["much"] * 100_000})
+    large.add_edge(START, "node")
+    async with yard(database) as made:
+        made.app.graphs.register("large", large)
+        thread = (await made.sdk.threads.create())["thread_id"]
+        async with asyncio.timeout(20):
+            told = await made.sdk.runs.wait(thread, "large", input={"x": []}, raise_error=False)
+        assert told["__error__"]["error"] == "state_too_large"
+        assert "PostgreSQL takes less than 1,074 MB" in told["__error__"]["message"]
+        assert (made.thread(thread)["status"], made.thread(thread)["open_runs"]) == ("error", 0)
+
+
 async def test_no_loop_dies_of_what_nobody_thought_of(database: str, caplog: pytest.LogCaptureFixture):
     async with yard(database, worker={"poll_seconds": 0.05, "sweep_seconds": 0.05}) as made:
         made.rows("alter table langyard.runs rename column fence to elsewhere")

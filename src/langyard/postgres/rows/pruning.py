@@ -9,7 +9,7 @@ import psycopg
 
 from langyard.postgres.checkpoints import Checkpointer
 from langyard.postgres.database import Database
-from langyard.postgres.updating import updating
+from langyard.postgres.rows.updating import updating
 from langyard.postgres.writer import Writer
 
 log = logging.getLogger(__name__)
