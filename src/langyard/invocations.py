@@ -209,8 +209,7 @@ class Invocations:
     async def cancel(self, run_ids: Sequence[UUID], *, action: Literal["interrupt", "rollback"]) -> None:
         """Stop runs wherever they are. Raises `NotFound` when none of them could be."""
         reason = f"{action} requested via POST /threads/{{thread_id}}/runs/{{run_id}}/cancel"
-        stopped = [await self._runs.cancel(run_id, action=action, reason=reason) for run_id in run_ids]
-        if not any(stopped):
+        if not await self._runs.cancel_many(run_ids, action=action, reason=reason):
             raise NotFound(NOTHING_TO_CANCEL, code="run_not_active")
 
     async def delete(self, run_id: UUID, thread_id: UUID | None) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from uuid import UUID
@@ -19,6 +19,7 @@ from langyard.model.slots import NoSlots, Slots
 from langyard.model.stopping import stop
 from langyard.postgres import runs as rows
 from langyard.postgres.database import Database
+from langyard.postgres.rows import cancelling
 from langyard.postgres.rows import events as log_rows
 from langyard.streams import Ended, LocalBus, NoRelay, Part, Relay, RemoteEvents, Subscription
 from langyard.telemetry.chores import survived
@@ -29,6 +30,8 @@ log = logging.getLogger(__name__)
 
 # A relay is ahead of the log by a commit. What is not stored by then was told by a worker that has lost the run.
 _STORED_S, _LOOK_S = 2.0, 0.01
+# Ends that are read from the database side by side.
+_TOLD_AT_ONCE = 5
 # What a reader is told of a run that was deleted under it (contract section A.3).
 GONE = {"error": "HTTPException", "message": "404: Run not found"}
 
@@ -253,16 +256,25 @@ class Runs:
 
     async def cancel(self, run_id: UUID, *, action: str = "interrupt", reason: str) -> bool:
         """Stop a run wherever it is; False when it is already over. Returns before the worker has stopped."""
-        state = await rows.cancel(self._database, run_id, action=action, reason=reason)
-        if state == "asked":
-            if not self._slots.cancel(run_id, action, reason):
+        return bool(await self.cancel_many([run_id], action=action, reason=reason))
+
+    async def cancel_many(
+        self, run_ids: Sequence[UUID], *, action: str = "interrupt", reason: str
+    ) -> Mapping[UUID, str]:
+        """Stop runs wherever they are: `ended`, or `asked` where a worker has yet to stop; nothing of the others."""
+        stopped = await cancelling.cancel_many(self._database, run_ids, action=action, reason=reason)
+        for run_id, state in stopped.items():
+            if state == "asked" and not self._slots.cancel(run_id, action, reason):
                 self._relay.tell("cancel", str(run_id))
+        if stopped:
             self._slots.wake()
-        elif state == "ended":
-            await self._publish_end(run_id)
-            self._slots.wake()
+        if "ended" in stopped.values():
             self._on_webhook()
-        return state is not None
+        waited = [run_id for run_id, state in stopped.items() if state == "ended" and self._bus.waits(run_id)]
+        for start in range(0, len(waited), _TOLD_AT_ONCE):
+            telling = (self._told(self._publish_end(run_id)) for run_id in waited[start : start + _TOLD_AT_ONCE])
+            await asyncio.gather(*telling)
+        return stopped
 
     def on_note(self, kind: str, text: str) -> None:
         """A notification from another process (or this one). Called on the gateway's loop."""

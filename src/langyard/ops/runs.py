@@ -11,7 +11,7 @@ from langyard.model.ids import uuid7
 from langyard.model.runs import ENDED, RunRequest
 from langyard.postgres import runs as rows
 from langyard.postgres.database import Database, Row
-from langyard.postgres.rows import oversight
+from langyard.postgres.rows import cancelling, oversight
 from langyard.postgres.workers import bury
 
 REASON = "it was stopped by the operator"
@@ -51,7 +51,7 @@ async def show(database: Database, run_id: UUID) -> dict[str, Any]:
 
 async def cancel(database: Database, run_id: UUID, *, rollback: bool = False) -> str:
     """Stop a run wherever it is: `ended`, or `asked` when a worker has yet to. Raises `NotFound`, `Conflict`."""
-    state = await rows.cancel(database, run_id, action="rollback" if rollback else "interrupt", reason=REASON)
+    state = await cancelling.cancel(database, run_id, action="rollback" if rollback else "interrupt", reason=REASON)
     if state is None:
         row = await _get(database, run_id)
         raise Conflict(f"Run {run_id} is not under way: it is {row['status']}.", code="run_not_active")

@@ -246,12 +246,6 @@ async def ended(database: Database, run_ids: Sequence[UUID]) -> list[UUID]:
     return [row["run_id"] for row in rows]
 
 
-async def cancel(database: Database, run_id: UUID, *, action: str, reason: str) -> str | None:
-    """End a run that nobody has begun, or ask it to stop. `ended`, `asked`, or None when there is nothing to stop."""
-    row = await database.fetch_one(_SQL["cancel"], {"run_id": run_id, "action": action, "reason": reason})
-    return None if row is None else "ended" if row["ended"] else "asked"
-
-
 async def wishes(database: Database, held: dict[UUID, int]) -> list[Row]:
     """What others want of the runs held by fence: `cancel_action` with `cancel_reason`, or that they are `followed`."""
     params = {"run_ids": Uuids(held), "fences": Ints(held.values())}

@@ -20,6 +20,7 @@ from langgraph.types import interrupt
 from langyard.model.ids import uuid7
 from langyard.model.runs import ClaimedRun, RunEnd, RunRequest
 from langyard.postgres import runs as rows
+from langyard.postgres.rows import cancelling
 from langyard.postgres.rows import threads as thread_rows
 from langyard.postgres.writer import Finish, Lease, Writer
 from langyard.runs import StartedRun
@@ -35,7 +36,7 @@ async def test_an_end_that_comes_after_a_cancellation_is_none(bench, action):
     claimed = await bench.start(claimed=True)
     writer = Writer(bench.database)
     writer.start()
-    assert await rows.cancel(bench.database, claimed.run_id, action=action, **ASKED) == "asked"
+    assert await cancelling.cancel(bench.database, claimed.run_id, action=action, **ASKED) == "asked"
     lease = Lease(claimed.run_id, claimed.thread_id, claimed.fence)
     batch = writer.batch()
     batch.events[claimed.run_id, 7] = (batch.index(lease), claimed.thread_id, "end", b"{}")
@@ -64,7 +65,7 @@ async def test_an_end_that_comes_after_a_cancellation_is_none(bench, action):
 async def test_a_cancelled_run_of_a_dead_worker_is_settled_and_not_tried_again(bench):
     claimed = await bench.start(claimed=True)
     await bench.put_checkpoint(claimed)
-    assert await rows.cancel(bench.database, claimed.run_id, action="rollback", **ASKED) == "asked"
+    assert await cancelling.cancel(bench.database, claimed.run_id, action="rollback", **ASKED) == "asked"
     await bench.die()
     (again,) = await bench.claim()
     assert (again.run_id, again.attempt, again.cancel_action) == (claimed.run_id, 1, "rollback")
@@ -78,7 +79,7 @@ async def test_a_run_handed_back_and_cancelled_is_settled_with_what_it_had_left(
     claimed = await bench.start(claimed=True)
     await bench.put_checkpoint(claimed)
     await rows.hand_back(bench.database, bench.worker_id)
-    assert await rows.cancel(bench.database, claimed.run_id, action="rollback", **ASKED) == "asked"
+    assert await cancelling.cancel(bench.database, claimed.run_id, action="rollback", **ASKED) == "asked"
     found = await bench.run(claimed)
     assert found is not None
     assert (found["status"], found["attempt"]) == ("pending", 0)
@@ -90,8 +91,8 @@ async def test_a_run_handed_back_and_cancelled_is_settled_with_what_it_had_left(
 
 async def test_i28_a_cancellation_is_taken_once_and_the_first_counts(bench):
     claimed = await bench.start(claimed=True)
-    assert await rows.cancel(bench.database, claimed.run_id, action="rollback", **ASKED) == "asked"
-    assert await rows.cancel(bench.database, claimed.run_id, action="interrupt", **ASKED) is None
+    assert await cancelling.cancel(bench.database, claimed.run_id, action="rollback", **ASKED) == "asked"
+    assert await cancelling.cancel(bench.database, claimed.run_id, action="interrupt", **ASKED) is None
     await bench.start(multitask_strategy="interrupt")
     found = await bench.run(claimed)
     assert found is not None
@@ -104,7 +105,7 @@ async def test_a_claim_that_comes_between_does_not_hide_the_run_from_a_cancellat
         await claimer.execute(
             "update langyard.runs set status = 'running', worker_id = %s, started_at = now()", [bench.worker_id]
         )
-        asked = asyncio.create_task(rows.cancel(bench.database, waiting.run_id, action="interrupt", **ASKED))
+        asked = asyncio.create_task(cancelling.cancel(bench.database, waiting.run_id, action="interrupt", **ASKED))
         blocked = "select 1 from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()"
         while not await bench.database.fetch_one(blocked):
             assert not asked.done()
@@ -256,7 +257,7 @@ async def test_a_thread_at_a_breakpoint_is_there_again_when_a_later_run_is_gone(
     assert (await bench.thread())["status"] == "interrupted"
     later = await bench.start(claimed=begun)
     assert (await bench.thread())["status"] == "busy"
-    await rows.cancel(bench.database, later.run_id, action=action, **ASKED)
+    await cancelling.cancel(bench.database, later.run_id, action=action, **ASKED)
     if begun:
         assert await rows.roll_back(bench.database, later.run_id, later.fence, b"{}")
     assert ((await bench.thread())["status"], (await bench.thread())["open_runs"]) == ("interrupted", 0)

@@ -9,6 +9,7 @@ from uuid import uuid4
 import pytest
 
 from langyard.postgres import runs as rows
+from langyard.postgres.rows import cancelling
 from tests.unit.runs.queueing import Queue, queue
 
 
@@ -118,7 +119,7 @@ async def test_runs_behind_another_are_not_in_the_walk_until_it_ends(line: Queue
     assert [await line.ready(run_id) for run_id in (first, second, third)] == [True, False, False]
     await line.end(*await line.claim())
     assert [await line.ready(run_id) for run_id in (second, third)] == [True, False]
-    assert await rows.cancel(line.database, second, action="interrupt", reason="test") == "ended"
+    assert await cancelling.cancel(line.database, second, action="interrupt", reason="test") == "ended"
     assert await line.ready(third)
 
 
@@ -192,7 +193,7 @@ async def test_a_run_that_waits_to_be_tried_again_is_settled_at_once_when_it_is_
     assert claimed is not None
     params = {"delay_s": 3600.0, "error": "{}", "followed": False, "run_id": claimed.run_id, "fence": claimed.fence}
     assert await line.database.fetch(rows._SQL["retry"], params)
-    assert await rows.cancel(line.database, claimed.run_id, action="interrupt", reason="test") is not None
+    assert await cancelling.cancel(line.database, claimed.run_id, action="interrupt", reason="test") is not None
     assert [run.run_id for run in await line.claim()] == [claimed.run_id]
 
 

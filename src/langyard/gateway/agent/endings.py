@@ -18,16 +18,17 @@ _AT_ONCE = 20
 
 async def stop(runs: Runs, run_ids: Sequence[UUID], reason: str, *, wait: bool = True) -> None:
     """Cancel these runs wherever they are, and with `wait` give them time to end: their readers see an end."""
-    for start in range(0, len(run_ids), _AT_ONCE):
-        await asyncio.gather(*(_stop(runs, run_id, reason, wait) for run_id in run_ids[start : start + _AT_ONCE]))
+    stopped = await runs.cancel_many(run_ids, reason=reason)
+    if wait:
+        stopping = [run_id for run_id in run_ids if stopped.get(run_id) != "ended"]
+        for start in range(0, len(stopping), _AT_ONCE):
+            await asyncio.gather(*(_stop(runs, run_id) for run_id in stopping[start : start + _AT_ONCE]))
 
 
-async def _stop(runs: Runs, run_id: UUID, reason: str, wait: bool) -> None:
+async def _stop(runs: Runs, run_id: UUID) -> None:
     try:
         async with asyncio.timeout(_PATIENCE_S):
-            await runs.cancel(run_id, reason=reason)
-            if wait:
-                await runs.wait(run_id)
+            await runs.wait(run_id)
     except NotFound:
         return
     except TimeoutError:

@@ -217,37 +217,49 @@ left join langyard.runs r on r.run_id = g.run_id
 where r.run_id is null or r.status not in ('pending', 'running');
 
 -- name: cancel
--- A run that nobody has begun ends here and now; rolled back, a temporary one takes its thread with it. One that was begun
--- is asked to stop: whoever executes it, or claims it next, settles what it has left behind. Once: who asks a second
--- time finds that it is done.
+-- Runs that nobody has begun end here and now; rolled back, a temporary one takes its thread with it. Those that were
+-- begun are asked to stop: whoever executes one, or claims it next, settles what it has left behind. Once: who asks a
+-- second time finds that it is done. With `skip locked`, runs whose thread somebody holds are left: who waits for a
+-- thread has no other, and so nobody waits for him.
 with open as (
     select r.run_id, r.thread_id, r.status, r.started_at is null as unbegun, r.temporary and %(action)s = 'rollback' as fleeting
     from langyard.runs r
-    where r.run_id = %(run_id)s and r.status in ('pending', 'running') and r.cancel_action is null
-    for update of r
+    where r.run_id = any(%(run_ids)s) and r.status in ('pending', 'running') and r.cancel_action is null
+    order by r.run_id for update of r
+), ending as materialized (
+    select thread_id, count(*)::int as n, bool_and(fleeting) as fleeting from open where unbegun group by thread_id
+), held as materialized (
+    select t.thread_id, t.open_runs from langyard.threads t where t.thread_id in (select thread_id from ending)
+    order by t.thread_id for update of t {patience}
+), thread as (
+    select e.thread_id, e.n, e.fleeting and h.open_runs = e.n as goes from ending e join held h using (thread_id)
+), chosen as (
+    select * from open where not unbegun or thread_id in (select thread_id from held)
 ), dropped as (
-    delete from langyard.runs r using open
-    where r.run_id = open.run_id and open.unbegun and %(action)s = 'rollback'
+    delete from langyard.runs r using chosen
+    where r.run_id = chosen.run_id and chosen.unbegun and %(action)s = 'rollback'
 ), stopped as (
     update langyard.runs r set
-        status = case when open.unbegun then 'interrupted' else r.status end,
-        finished_at = case when open.unbegun then now() end,
+        status = case when chosen.unbegun then 'interrupted' else r.status end,
+        finished_at = case when chosen.unbegun then now() end,
         -- One that waits to be tried again is settled now.
-        available_at = case when r.status = 'pending' and not open.unbegun then now() else r.available_at end,
-        ready = r.ready or (r.status = 'pending' and not open.unbegun),
+        available_at = case when r.status = 'pending' and not chosen.unbegun then now() else r.available_at end,
+        ready = r.ready or (r.status = 'pending' and not chosen.unbegun),
         cancel_action = %(action)s, cancel_reason = %(reason)s, updated_at = now()
-    from open where r.run_id = open.run_id and not (open.unbegun and %(action)s = 'rollback')
+    from chosen where r.run_id = chosen.run_id and not (chosen.unbegun and %(action)s = 'rollback')
 ), freed as (
-    update langyard.threads t set open_runs = t.open_runs - 1, updated_at = now(),
-        status = case when t.open_runs > 1 then 'busy' when t.waiting then 'interrupted' else 'idle' end
-    from open where t.thread_id = open.thread_id and open.unbegun and not (open.fleeting and t.open_runs = 1)
+    update langyard.threads t set open_runs = t.open_runs - thread.n, updated_at = now(),
+        status = case when t.open_runs > thread.n then 'busy' when t.waiting then 'interrupted' else 'idle' end
+    from thread where t.thread_id = thread.thread_id and not thread.goes
 ), closed as (
-    delete from langyard.threads t using open
-    where t.thread_id = open.thread_id and open.unbegun and open.fleeting and t.open_runs = 1
+    delete from langyard.threads t using thread where t.thread_id = thread.thread_id and thread.goes
+), told as (
+    select run_id, pg_notify('langyard', case when unbegun then 'end ' else 'cancel ' end || run_id)::text as told,
+        case when status = 'pending' then pg_notify('langyard', 'wake')::text end as woken
+    from chosen
 )
-select unbegun as ended, pg_notify('langyard', case when unbegun then 'end ' else 'cancel ' end || run_id)::text as told,
-    case when status = 'pending' then pg_notify('langyard', 'wake')::text end as woken
-from open;
+select open.run_id, open.unbegun as ended, told.run_id is null as left, told.told, told.woken
+from open left join told using (run_id);
 
 -- name: wishes
 -- What others want of the runs a worker holds: that they stop, that their events are stored for readers elsewhere.
