@@ -123,6 +123,25 @@ async def test_a_block_is_done_once_and_knows_its_name_for_the_other_side(made: 
     assert ids == [f"{run}:charge"] * 2
 
 
+async def test_one_that_runs_share_keeps_them_apart(made: Yard):
+    charge, both = langyard.effect("charge"), asyncio.Barrier(2)
+
+    async def node(state: State) -> State:
+        mine = state["got"][0]
+        async with charge as paid:
+            await both.wait()
+            paid.result = f"paid by {mine}"
+            assert not paid.recorded
+        async with charge as again:
+            assert again.recorded
+        return {"got": [paid.result, again.result, paid.id == again.id]}
+
+    made.app.graphs.register("own", _graph(node))
+    waits = (made.sdk.runs.wait(None, "own", input={"got": [name]}) for name in ("ada", "bob"))
+    values = await asyncio.wait_for(asyncio.gather(*waits), 20)
+    assert [value.get("got") for value in values] == [[n, *[f"paid by {n}"] * 2, True] for n in ("ada", "bob")]
+
+
 async def test_at_one_key_the_others_wait_and_get_the_same(made: Yard):
     world = Outside()
 

@@ -5,15 +5,14 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable
-from contextvars import ContextVar, Token
+from contextvars import ContextVar
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Literal, TypeVar
 
 from langyard.worker.effects.record import Effects, Found, bound
 
 F = TypeVar("F", bound=Callable[..., Any])
-
-_HELD: ContextVar[frozenset[tuple[str, bool]]] = ContextVar("langyard effects held", default=frozenset())
 
 
 class Effect:
@@ -26,6 +25,20 @@ class Effect:
         self.id = id
         self.recorded = found is not None
         self.result: Any = found.value if found is not None else None
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """An effect that is entered, where it is; `effects` are its run's."""
+
+    name: str
+    of_thread: bool
+    effects: Effects | None
+    effect: Effect
+
+
+# Those entered around the code that asks, innermost last. Not in the `effect` itself, which runs may share.
+_HELD: ContextVar[tuple[_Held, ...]] = ContextVar("langyard effects held", default=())
 
 
 class effect:  # noqa: N801 - read as a verb where it is used
@@ -86,51 +99,53 @@ class effect:  # noqa: N801 - read as a verb where it is used
         return filled
 
     async def __aenter__(self) -> Effect:
-        effects = self._begin()
-        found = await effects.crossing(effects.claim(self._name, self._of_thread)) if effects is not None else None
-        return self._entered(found)
+        name, effects = self._begin()
+        found = await effects.crossing(effects.claim(name, self._of_thread)) if effects is not None else None
+        return self._entered(name, effects, found)
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
     ) -> None:
-        self._left()
-        if self._effects is None or self._effect.recorded:
+        held = _left()
+        if held.effects is None or held.effect.recorded:
             return
         if kind is not None:
-            await self._effects.crossing(self._effects.give_up(self._name, self._of_thread))
+            await held.effects.crossing(held.effects.give_up(held.name, held.of_thread))
         else:
-            work = self._effects.store(self._name, self._of_thread, self._effect.result)
-            self._effect.result = await self._effects.crossing(work)
+            work = held.effects.store(held.name, held.of_thread, held.effect.result)
+            held.effect.result = await held.effects.crossing(work)
 
     def __enter__(self) -> Effect:
-        effects = self._begin()
-        found = effects.waiting(effects.claim(self._name, self._of_thread)) if effects is not None else None
-        return self._entered(found)
+        name, effects = self._begin()
+        found = effects.waiting(effects.claim(name, self._of_thread)) if effects is not None else None
+        return self._entered(name, effects, found)
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
-        self._left()
-        if self._effects is None or self._effect.recorded:
+        held = _left()
+        if held.effects is None or held.effect.recorded:
             return
         if kind is not None:
-            self._effects.waiting(self._effects.give_up(self._name, self._of_thread))
+            held.effects.waiting(held.effects.give_up(held.name, held.of_thread))
         else:
-            work = self._effects.store(self._name, self._of_thread, self._effect.result)
-            self._effect.result = self._effects.waiting(work)
+            work = held.effects.store(held.name, held.of_thread, held.effect.result)
+            held.effect.result = held.effects.waiting(work)
 
-    def _begin(self) -> Effects | None:
-        if callable(self._key):
+    def _begin(self) -> tuple[str, Effects | None]:
+        name, effects = self._key, bound()
+        if callable(name):
             raise TypeError("The key of an effect is a text here; a function is for the decorator.")
-        self._name = self._key
-        self._effects = bound()
-        if self._effects is not None and (self._name, self._of_thread) in _HELD.get():
-            raise RuntimeError(f"The effect {self._name!r} is used within itself, and would wait for itself.")
-        return self._effects
+        if effects is not None and any((held.name, held.of_thread) == (name, self._of_thread) for held in _HELD.get()):
+            raise RuntimeError(f"The effect {name!r} is used within itself, and would wait for itself.")
+        return name, effects
 
-    def _entered(self, found: Found | None) -> Effect:
-        self._token: Token[Any] = _HELD.set(_HELD.get() | {(self._name, self._of_thread)})
-        identity = self._effects.identity(self._name, self._of_thread) if self._effects is not None else self._name
-        self._effect = Effect(identity, found)
-        return self._effect
+    def _entered(self, name: str, effects: Effects | None, found: Found | None) -> Effect:
+        identity = effects.identity(name, self._of_thread) if effects is not None else name
+        entered = Effect(identity, found)
+        _HELD.set((*_HELD.get(), _Held(name, self._of_thread, effects, entered)))
+        return entered
 
-    def _left(self) -> None:
-        _HELD.reset(self._token)
+
+def _left() -> _Held:
+    *around, held = _HELD.get()
+    _HELD.set(tuple(around))
+    return held
