@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, Literal
 from uuid import UUID, uuid4, uuid5
 
@@ -48,6 +49,7 @@ class Search:
     offset: int = 0
 
 
+@lru_cache(maxsize=4096)
 def system_id(graph_id: str) -> UUID:
     """The id of the graph's system assistant, the same on every server."""
     return uuid5(_NAMESPACE, graph_id)

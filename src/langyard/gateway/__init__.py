@@ -23,15 +23,16 @@ from langyard.gateway.agent.protocol import routes as protocol
 from langyard.gateway.agent.runs import making as runs
 from langyard.gateway.agent.runs.once import Once
 from langyard.gateway.agent.threads import states, streams, threads
-from langyard.gateway.courtesies import Head
 from langyard.gateway.custom.application import Around, OwnApp
 from langyard.gateway.custom.cors import Origins, cors
 from langyard.gateway.custom.document import completed
 from langyard.gateway.custom.log import AccessLog
 from langyard.gateway.custom.within import Within
 from langyard.gateway.idempotency import Idempotency
-from langyard.gateway.metering import Meter
 from langyard.gateway.parts import Parts
+from langyard.gateway.passage.courtesies import Head
+from langyard.gateway.passage.direct import Direct
+from langyard.gateway.passage.metering import Meter
 from langyard.gateway.protocols import mcp
 from langyard.gateway.protocols.a2a import routes as a2a
 from langyard.gateway.wire import Limits
@@ -83,7 +84,9 @@ def create(parts: Parts) -> FastAPI:
             HTTPException: errors.on_http,
         },
     )
-    for router in _routers(parts, turns, limits, idempotency):
+    routers = list(_routers(parts, turns, limits, idempotency))
+    api.router.routes.append(Direct(routers, prefix))
+    for router in routers:
         api.include_router(router, prefix=prefix)
     if prefix:
         for root in (meta.routes(parts), vitals.routes(parts)):

@@ -19,7 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from langyard import serde
 from langyard.auth import Refused
 from langyard.conversations import Outcome
-from langyard.gateway.courtesies import slashless
+from langyard.gateway.passage.courtesies import slashless
 from langyard.model import errors
 
 log = logging.getLogger(__name__)

@@ -6,14 +6,18 @@ writes are committed before they return. Threads written here open with the offi
 
 from __future__ import annotations
 
+import copy
 import math
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, cast
+from functools import lru_cache
+from inspect import signature
+from typing import Any, Self, cast
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import (
     WRITES_IDX_MAP,
+    BaseCheckpointSaver,
     ChannelVersions,
     Checkpoint,
     CheckpointMetadata,
@@ -63,13 +67,20 @@ class Checkpointer(BasePostgresSaver):
     holds its last write.
     """
 
-    def __init__(
-        self, database: Database, writer: Writer, scope: Scope | None = None, *, serde: SerializerProtocol | None = None
-    ) -> None:
-        super().__init__(serde=serde)
+    def __init__(self, database: Database, writer: Writer, scope: Scope | None = None) -> None:
+        # Not LangGraph's: it looks the serializer over, which all savers share. One saver is made per run.
         self._database = database
         self._writer = writer
         self.scope = scope or Scope()
+
+    def with_allowlist(self, extra_allowlist: Collection[tuple[str, ...]]) -> Self:
+        """A copy that may revive these types too; LangGraph and `graphs` ask for one at each run."""
+        serde = _admitting(cast(Any, self.serde), frozenset(extra_allowlist))
+        if serde is self.serde:
+            return self
+        clone = copy.copy(self)
+        clone.serde = serde
+        return clone
 
     async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
         """The checkpoint the config names, or the latest of its namespace; None when there is none."""
@@ -220,6 +231,16 @@ class Checkpointer(BasePostgresSaver):
             config_of(parent) if parent else None,
             self._load_writes(head["pending_writes"]),
         )
+
+
+# LangGraph asks for it at every run.
+Checkpointer.aput_writes.__signature__ = signature(Checkpointer.aput_writes)  # type: ignore[attr-defined]
+
+
+@lru_cache(maxsize=256)
+def _admitting(serde: Any, types: frozenset[tuple[str, ...]]) -> SerializerProtocol:
+    """The serializer that revives these types too; made once, since a graph's types do not change."""
+    return BaseCheckpointSaver(serde=serde).with_allowlist(types).serde
 
 
 def usable_head(row: Row) -> Row | None:

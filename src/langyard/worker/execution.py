@@ -9,7 +9,7 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing, suppress
 from typing import Any
 
@@ -27,7 +27,7 @@ from langyard.postgres.checkpoints import Checkpointer, Scope
 from langyard.postgres.writer import Finish, Lease
 from langyard.streams import Outlet
 from langyard.worker import effects, events
-from langyard.worker.invocation import config_of, context_of, input_of, parts, user_of
+from langyard.worker.invocation import Part, config_of, context_of, input_of, parts, user_of
 from langyard.worker.leavings import left_behind, left_config
 from langyard.worker.means import Again, Ending, Means, Stop, effects_of
 from langyard.worker.messages import Messages
@@ -321,9 +321,10 @@ class Execution:
             value = await input_of(claimed, saver, config)
             options["context"] = context_of(claimed, pregel)
             self._effects = effects.bind(effects_of(self.lease, means, pregel))
-            streamed = protocol_parts if self._protocol else parts
+            streamed: Callable[..., AsyncGenerator[Part, None]] = protocol_parts if self._protocol else parts
             async with aclosing(streamed(pregel, value, config, options)) as stream:
-                async for namespace, mode, chunk in stream:
+                async for part in stream:
+                    namespace, mode, chunk = part if len(part) == 3 else ((), *part)
                     self._take(mode, namespace, chunk)
             return await self._settle(pregel, config, saver)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping
 from dataclasses import fields, is_dataclass
-from typing import Any, get_type_hints
+from typing import Any, cast, get_type_hints
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.pregel import Pregel
@@ -25,7 +25,7 @@ _NOBODY: Mapping[str, Any] = {
     "langgraph_auth_user_id": "",
     "langgraph_auth_permissions": [],
 }
-Part = tuple[tuple[str, ...], str, Any]
+Part = tuple[tuple[str, ...], str, Any] | tuple[str, Any]
 
 
 def config_of(claimed: ClaimedRun, recursion_limit: int | None) -> RunnableConfig:
@@ -117,21 +117,26 @@ def _target(goto: Any) -> Any:
     return Send(goto["node"], goto.get("input")) if isinstance(goto, Mapping) and "node" in goto else goto
 
 
-async def parts(
+def parts(
     graph: Pregel[Any, Any, Any, Any], value: Any, config: RunnableConfig, options: Mapping[str, Any]
 ) -> AsyncGenerator[Part, None]:
-    """What the graph streams as (namespace, mode, chunk); with the mode `events` LangChain's own events among it."""
-    subgraphs, modes = options["subgraphs"], options["stream_mode"]
-    options = {**options, "stream_mode": [mode for mode in modes if mode != "events"]}
-    if "events" not in modes:
-        async for item in graph.astream(value, config, **options):
-            yield item if subgraphs else ((), *item)
-        return
+    """What the graph streams as (namespace, mode, chunk), or (mode, chunk) where no subgraphs were asked for; with the
+    mode `events` LangChain's own events among it."""
+    if "events" in options["stream_mode"]:
+        return _with_events(graph, value, config, options)
+    # LangGraph's own generator, since another around it would cost every run a hundredth of its CPU.
+    return cast(AsyncGenerator[Part, None], graph.astream(value, config, **options))
+
+
+async def _with_events(
+    graph: Pregel[Any, Any, Any, Any], value: Any, config: RunnableConfig, options: Mapping[str, Any]
+) -> AsyncGenerator[Part, None]:
+    options = {**options, "stream_mode": [mode for mode in options["stream_mode"] if mode != "events"]}
     root = str(config.get("run_id"))
     async for event in graph.astream_events(value, config, version="v2", **options):
         if event["event"] == "on_chain_stream" and event["run_id"] == root:
             item = event["data"].get("chunk")
             if isinstance(item, tuple):
-                yield item if subgraphs else ((), *item)
+                yield cast(Part, item)
         if _HIDDEN not in (event.get("tags") or ()):
-            yield (), "events", event
+            yield "events", event

@@ -19,6 +19,7 @@ import websockets
 from langyard import gateway
 from langyard.app import build
 from langyard.config import DatabaseSettings, Settings
+from langyard.gateway.passage.direct import Direct
 from tests.acceptance.auth.serving import Guarded, guarded
 
 SECRET = "hers-only"
@@ -143,6 +144,8 @@ def routes() -> Iterator[str]:
         if (inner := getattr(route, "original_router", None)) is not None:
             waiting += inner.routes
             continue
+        if isinstance(route, Direct):
+            continue  # leads to routes that are counted where they are
         yield from (
             f"{method} {route.path}" for method in (route.methods - {"HEAD"} if hasattr(route, "methods") else {"WS"})
         )

@@ -40,10 +40,10 @@ async def opens(served: Served, **headers: str) -> bool:
 
 
 async def posts(served: Served, **headers: str) -> int:
-    """How a form of another page fares, which needs no permission to be sent."""
+    """How a page fares that sends a request whose answer it could not even read."""
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     call = b'{"jsonrpc":"2.0","id":1,"method":"ping"}'
-    answer = await served.http.post("/mcp", content=call, headers={"Content-Type": "text/plain", **named})
+    answer = await served.http.post("/mcp", content=call, headers={"Content-Type": "application/json", **named})
     if answer.status_code != 200:
         assert answer.json()["code"] == "origin_not_allowed"
     return answer.status_code
