@@ -13,6 +13,7 @@ from collections import OrderedDict, deque
 from collections.abc import Awaitable, Callable, Coroutine
 from collections.abc import Sequence as Page
 from contextlib import suppress
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Protocol
 from uuid import UUID
@@ -36,6 +37,17 @@ _OVERLAP_S = 5.0
 # Runs a follower remembers having joined, so as to join none twice.
 _REMEMBERED = 1000
 STATE_UPDATE = "state_update"
+
+
+@dataclass(frozen=True, slots=True)
+class LatestRun:
+    """The last run of a thread, and how both stand; `over_s` is how long ago it ended, None while it has not."""
+
+    run_id: UUID
+    status: str
+    thread_status: str
+    age_s: float
+    over_s: float | None
 
 
 class RunReader(Protocol):
@@ -245,9 +257,10 @@ class ThreadReaders:
         await self._runs.settle()
         return await rows.last(self._database, thread_id)
 
-    async def latest(self, thread_id: UUID) -> UUID | None:
+    async def latest(self, thread_id: UUID) -> LatestRun | None:
         """The run that was made last on the thread. Raises `Unavailable`."""
-        return await rows.latest(self._database, thread_id)
+        row = await rows.latest(self._database, thread_id)
+        return LatestRun(**row) if row is not None else None
 
     def on_note(self, kind: str, text: str) -> None:
         """A notification: `run <thread> <run>`, or `state <thread>`."""

@@ -78,3 +78,23 @@ async def test_cookies_come_only_with_pages_that_may_send_them(database: str, tm
         async with guarded(database, tmp_path, COOKIES, settings) as server:
             assert await opens(server.served, Cookie="user=ada")
             assert await opens(server.served, Cookie="user=ada", Origin=PAGE) is credentials
+
+
+async def test_a_page_whose_origin_is_named_gets_all_that_the_clients_need(database: str):
+    page = "http://localhost:5173"
+    async with serve(database, cors_origins=(page,)) as served:
+        asked = {
+            "Origin": page,
+            "Access-Control-Request-Method": "POST",
+            "Access-Control-Request-Headers": "content-type, x-api-key, last-event-id, prefer",
+        }
+        before = await served.http.options(f"/threads/{uuid4()}/stream/events", headers=asked)
+        assert (before.status_code, before.headers["access-control-allow-origin"]) == (200, page)
+        assert "last-event-id" in before.headers["access-control-allow-headers"]
+        there = await served.http.get("/ok", headers={"Origin": page})
+        assert there.headers["access-control-allow-origin"] == page
+        assert {"Location", "Content-Location"} <= set(there.headers["access-control-expose-headers"].split(", "))
+        for other in ("http://localhost:5174", "https://localhost:5173", "http://127.0.0.1:5173"):
+            answer = await served.http.options("/ok", headers={**asked, "Origin": other})
+            assert answer.status_code == 400
+            assert "access-control-allow-origin" not in answer.headers

@@ -37,7 +37,6 @@ async def last(database: Database, thread_id: UUID) -> int:
     return row["seq"] if row else 0
 
 
-async def latest(database: Database, thread_id: UUID) -> UUID | None:
-    """The run that was made last on the thread."""
-    row = await database.fetch_one(_SQL["latest"], {"thread_id": thread_id})
-    return row["run_id"] if row else None
+async def latest(database: Database, thread_id: UUID) -> Row | None:
+    """The run that was made last on the thread: its state, the thread's, how long ago it was made and has ended."""
+    return await database.fetch_one(_SQL["latest"], {"thread_id": thread_id})

@@ -26,4 +26,7 @@ order by seq limit %(limit)s;
 select seq from langyard.events where thread_id = %(thread_id)s order by seq desc limit 1;
 
 -- name: latest
-select run_id from langyard.runs where thread_id = %(thread_id)s order by created_at desc limit 1;
+select r.run_id, r.status, t.status as thread_status, extract(epoch from now() - r.created_at)::float8 as age_s,
+    extract(epoch from now() - r.finished_at)::float8 as over_s
+from langyard.runs r join langyard.threads t using (thread_id)
+where r.thread_id = %(thread_id)s order by r.created_at desc limit 1;

@@ -108,11 +108,11 @@ class Derivation:
                 # Python's client reads `value`, JavaScript's `payload`.
                 shown = {"interrupt_id": interrupt_id, "payload": asked["value"], "value": asked["value"]}
                 event_id = f"synth:{run.run_id}:input|{'|'.join(namespace)}|{interrupt_id}"
-                made.append(
-                    _envelope(
-                        event, "input.requested", namespace, serde.dumps(shown), event_id=event_id, channel="input"
-                    )
+                request = _envelope(
+                    event, "input.requested", namespace, serde.dumps(shown), event_id=event_id, channel="input"
                 )
+                request.closing = True
+                made.append(request)
         if data or name == "values":
             made.append(_envelope(event, name, namespace, serde.dumps(data)))
         return made

@@ -27,7 +27,7 @@ def number_of(seq: int) -> int:
 class Envelope:
     """`raw` is the number of the event it comes from. `event_id` is the same for every reader in every process.
 
-    `closing`: it says that a run is over or waits, which is old news as soon as another has been made.
+    `closing`: it says that a run is over or waits, or what it asks, which is old news as soon as another has been made.
     """
 
     seq: int
@@ -71,7 +71,8 @@ class Wanted:
 
     Only those numbered above `since`, and not those of our event `after` and before, nor up to that of `after_id`. With
     a `current` run, those up to number `upto` do not tell how earlier ones ended: a client would take it for the end of
-    this one.
+    this one, or that they asked. With a `past` run, none of its are wanted. `held`: it is not known yet what is
+    (`feeds`).
     """
 
     channels: frozenset[str]
@@ -82,15 +83,23 @@ class Wanted:
     after_id: str | None = None
     current: UUID | None = None
     upto: int = 0
+    past: UUID | None = None
+    held: bool = False
 
     @property
     def watches(self) -> bool:
         """Whether it is to know how the thread stands, rather than what has happened on it."""
         return self.channels <= _WATCHED and not (self.since or self.after or self.after_id)
 
+    def ends(self, envelope: Envelope) -> bool:
+        """Whether a client that only watches learns from this one that a run is over."""
+        return envelope.closing and envelope.channel == "lifecycle" and self.channels <= _WATCHED
+
     def takes(self, envelope: Envelope) -> bool:
         """Whether this one is wanted, whatever its number."""
         channel = envelope.channel
+        if envelope.run_id == self.past:
+            return False
         if envelope.closing and self.current not in (None, envelope.run_id) and envelope.seq <= self.upto:
             return False
         if channel not in self.channels and not (channel.startswith("custom:") and "custom" in self.channels):

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections import deque
+from collections import OrderedDict, deque
+from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from uuid import UUID
@@ -16,7 +18,16 @@ from uuid import UUID
 from langyard.gateway.agent.protocol.deriving import Derivation
 from langyard.gateway.agent.protocol.envelopes import Envelope, Wanted
 from langyard.gateway.parts import Parts
+from langyard.model.errors import Unavailable
 from langyard.streams.threads import ThreadReader, ThreadReaders
+
+# How long a client may take from subscribing to making its run.
+_PATIENCE_S = 2.0
+# How long ago the run was made that a client has made just before it subscribes.
+_FRESH_S = 2.0
+_LONG_OVER_S = 10.0
+# Runs of which it is known that their end was told.
+_REMEMBERED = 10_000
 
 
 class Feed:
@@ -89,7 +100,13 @@ class Feed:
 
 
 class Viewer:
-    """A place in a feed."""
+    """A place in a feed.
+
+    A client that watches a thread may be about to make a run, and takes the end it is told of for that run's. Where the
+    last run is over, what it is told of it is held back for a moment: a run that is made by then is the only one it
+    hears of. It is not held back of a run so young that the client may have made it just now, unless somebody who
+    watches the thread has heard of its end; and a good end of long ago is in the thread's state, where it is looked up.
+    """
 
     __slots__ = ("_feeds", "feed", "place", "ready", "thread_id")
 
@@ -123,9 +140,37 @@ class Viewer:
     async def start(self, wanted: Wanted) -> Wanted:
         """The filter to view this feed with. Raises `Unavailable`."""
         found = self.feed.since(wanted)
-        if not wanted.watches:
+        latest = await self._feeds.readers.latest(self.thread_id) if wanted.watches else None
+        if latest is None:
             return found
-        return replace(found, current=await self._feeds.readers.latest(self.thread_id), upto=self.feed.derived.seen)
+        found = replace(found, current=latest.run_id, upto=self.feed.derived.seen)
+        if latest.over_s is None or latest.thread_status in ("busy", "interrupted"):
+            return found
+        if latest.status == "success" and latest.over_s > _LONG_OVER_S:
+            return silent(found)
+        return replace(found, held=latest.age_s > _FRESH_S or latest.run_id in self._feeds.known_over)
+
+    async def decided(self, held: Wanted) -> Wanted:
+        """What was held, once another run has been made or nobody seems to make one."""
+        feed, place = self.feed, self.feed.next
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_PATIENCE_S):
+                while not feed.ended and (feed.next == place or feed.envelopes[-1].run_id == held.current):
+                    self.ready.clear()
+                    await self.ready.wait()
+        with suppress(Unavailable):
+            latest = await self._feeds.readers.latest(self.thread_id)
+            if latest is not None and latest.run_id != held.current:
+                return silent(held)
+        return replace(held, held=False)
+
+    def told(self, wanted: Wanted, envelopes: Iterable[Envelope]) -> None:
+        """These go out to a client that wanted them."""
+        for envelope in envelopes:
+            if wanted.ends(envelope):
+                self._feeds.known_over[envelope.run_id] = None
+        while len(self._feeds.known_over) > _REMEMBERED:
+            self._feeds.known_over.popitem(last=False)
 
     def close(self) -> None:
         """Stop viewing."""
@@ -138,6 +183,7 @@ class Feeds:
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
         self._limit = parts.settings.streams.buffer_events
+        self.known_over: OrderedDict[UUID, None] = OrderedDict()
         self._feeds: dict[UUID, asyncio.Task[Feed]] = {}
 
     @property
@@ -178,3 +224,8 @@ class Feeds:
         feed = Feed(self._limit)
         feed.begin(await self.readers.subscribe(thread_id, after=0))
         return feed
+
+
+def silent(wanted: Wanted) -> Wanted:
+    """The same, but nothing of what is over."""
+    return replace(wanted, since=wanted.upto, past=wanted.current, held=False)

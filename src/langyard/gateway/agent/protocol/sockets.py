@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 from uuid import uuid4
@@ -15,8 +16,8 @@ from langyard.gateway.access import access_of
 from langyard.gateway.agent.admitting import Admitted
 from langyard.gateway.agent.protocol.asking import wanted
 from langyard.gateway.agent.protocol.commands import MALFORMED, Commands, Refused, failed, is_command, succeeded
-from langyard.gateway.agent.protocol.envelopes import Wanted, chosen
-from langyard.gateway.agent.protocol.feeds import Viewer
+from langyard.gateway.agent.protocol.envelopes import Envelope, Wanted, chosen
+from langyard.gateway.agent.protocol.feeds import Viewer, silent
 from langyard.gateway.agent.protocol.streaming import gap
 from langyard.gateway.errors import status_of
 from langyard.gateway.wire import Limits, parsed
@@ -44,6 +45,7 @@ class Conversation:
         self._commands = commands
         self._subscriptions: dict[str, Wanted] = {}
         self._sending = asyncio.Lock()
+        self._deciding: set[asyncio.Task[None]] = set()
         # What is there before the first subscription is replayed by it, if it wants to.
         self._viewer.take()
 
@@ -57,7 +59,7 @@ class Conversation:
                 with suppress(RuntimeError, WebSocketDisconnect):
                     await self._socket.close(_ENDED, "thread stream ended")
         finally:
-            await stop([telling, listening])
+            await stop([telling, listening, *self._deciding])
 
     async def _tell(self) -> None:
         while True:
@@ -69,7 +71,7 @@ class Conversation:
                 if lost and self._subscriptions:
                     await self._send(serde.dumps(gap(lost)).decode())
                 async for envelope in chosen(found, list(self._subscriptions.values())):
-                    await self._send(envelope.text)
+                    await self._show(envelope)
             if self._viewer.feed.ended and not found:
                 return
 
@@ -120,8 +122,11 @@ class Conversation:
                 raise Refused("invalid_argument", said)
             asked = await self._viewer.start(filters)
             self._gapless(asked)
-            replayed = await self._replay([asked])
             subscription_id = str(uuid4())
+            if asked.held:
+                self._hold(subscription_id, asked)
+                return {"subscription_id": subscription_id, "replayed_events": 0}
+            replayed = await self._replay([asked])
             self._subscriptions[subscription_id] = asked
             return {"subscription_id": subscription_id, "replayed_events": replayed}
         if what == "unsubscribe":
@@ -156,9 +161,29 @@ class Conversation:
             return 0
         seen = list(itertools.islice(feed.envelopes, max(0, self._viewer.place - feed.first)))
         async for envelope in chosen(seen, asked):
-            await self._send(envelope.text)
+            await self._show(envelope, asked)
             count += 1
         return count
+
+    def _hold(self, subscription_id: str, asked: Wanted) -> None:
+        """Subscribe to what comes, and to what has been as soon as it is decided; a command may come before that."""
+        self._subscriptions[subscription_id] = silent(asked)
+        task = asyncio.create_task(self._decide(subscription_id, asked))
+        self._deciding.add(task)
+        task.add_done_callback(self._deciding.discard)
+
+    async def _decide(self, subscription_id: str, asked: Wanted) -> None:
+        asked = await self._viewer.decided(asked)
+        async with self._sending:
+            if asked.past is None and subscription_id in self._subscriptions:
+                await self._replay([asked])
+                self._subscriptions[subscription_id] = asked
+
+    async def _show(self, envelope: Envelope, asked: Sequence[Wanted] = ()) -> None:
+        if envelope.closing:
+            for one in asked or self._subscriptions.values():
+                self._viewer.told(one, [envelope])
+        await self._send(envelope.text)
 
     def _gapless(self, asked: Wanted) -> None:
         feed = self._viewer.feed

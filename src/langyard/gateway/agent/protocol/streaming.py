@@ -30,17 +30,21 @@ class EnvelopeStream(Lasting):
     async def write(self, send: Send) -> None:
         """Envelopes, comments in silence, a word on what was lost."""
         viewer, wanted, shows = self._viewer, self._wanted, False
+        if wanted.held:
+            wanted = await viewer.decided(wanted)
         while True:
             if not await viewer.wait(self._heartbeat_s):
                 await chunk(send, HEARTBEAT)
                 continue
             lost, found = viewer.take()
-            frames = [envelope.frame async for envelope in chosen(found, [wanted])]
+            told = [envelope async for envelope in chosen(found, [wanted])]
+            frames = [envelope.frame for envelope in told]
             if lost:
                 frames.insert(0, frame("gap", serde.dumps(gap(lost))))
             if frames:
                 if not (shows := shows or await self._admitted()):
                     return
+                viewer.told(wanted, told)
                 await chunk(send, b"".join(frames))
             if viewer.feed.ended and not found:
                 return

@@ -1,0 +1,151 @@
+"""Turn after turn on one thread, each with a stream of its own: the SDK takes no other run's end for that of its run.
+
+Its watcher subscribes when the stream is entered, usually before the run it is to watch has been made (contract A.14).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+from uuid import uuid4
+
+import psycopg
+import pytest
+from langgraph_sdk import get_client, get_sync_client
+
+from langyard.gateway.agent.protocol import feeds
+from tests.acceptance.sdk.agents import Agents
+from tests.acceptance.sdk.running import running
+from tests.acceptance.sdk.test_event_envelopes import command, opened, said, until
+
+DEADLINE_S = 60.0
+TRANSPORTS = pytest.mark.parametrize("transport", ["sse", "websocket"])
+
+
+@pytest.fixture
+async def agents(database: str) -> AsyncIterator[Agents]:
+    async with running(database) as found:
+        yield found
+
+
+def client(agents: Agents) -> Any:
+    return get_client(url=str(agents.served.http.base_url))
+
+
+@TRANSPORTS
+async def test_twenty_turns_each_end_with_their_own_state(agents: Agents, transport: str):
+    thread_id = str(uuid4())
+    for turn in range(1, 22):
+        async with (
+            asyncio.timeout(DEADLINE_S),
+            client(agents).threads.stream(thread_id=thread_id, assistant_id="sleeping", transport=transport) as thread,
+        ):
+            await thread.run.start(input={"x": 30})
+            assert await thread.output == {"x": 30, "log": ["slept"] * turn}
+
+
+async def test_turns_of_the_synchronous_client(agents: Agents):
+    thread_id = str(uuid4())
+    sync = get_sync_client(url=str(agents.served.http.base_url))
+
+    def turn() -> Any:
+        with sync.threads.stream(thread_id=thread_id, assistant_id="sleeping") as thread:
+            thread.run.start(input={"x": 30})
+            return thread.output
+
+    async with asyncio.timeout(DEADLINE_S):
+        for number in range(1, 5):
+            assert await asyncio.to_thread(turn) == {"x": 30, "log": ["slept"] * number}
+
+
+async def test_who_comes_back_to_a_thread_hears_how_its_last_run_failed(agents: Agents):
+    thread_id = str(uuid4())
+    for _ in range(2):
+        async with (
+            asyncio.timeout(DEADLINE_S),
+            client(agents).threads.stream(thread_id=thread_id, assistant_id="value-error") as thread,
+        ):
+            await thread.run.start(input={"x": 1})
+            with pytest.raises(RuntimeError, match="bad value"):
+                await thread.output
+    async with (
+        asyncio.timeout(DEADLINE_S),
+        client(agents).threads.stream(thread_id=thread_id, assistant_id="value-error") as thread,
+    ):
+        with pytest.raises(RuntimeError, match="bad value"):
+            await thread.output
+
+
+async def ended(agents: Agents, thread_id: str, assistant_id: str, *, ago_s: float, **given: Any) -> None:
+    """A run that has ended some time ago."""
+    started = await command(agents, thread_id, "run.start", assistant_id=assistant_id, **given)
+    await agents.sdk.runs.join(thread_id, started["result"]["run_id"])
+    async with await psycopg.AsyncConnection.connect(agents.app.database.url, autocommit=True) as connection:
+        await connection.execute(
+            "update langyard.runs set created_at = created_at - make_interval(secs => %(ago)s),"
+            " finished_at = finished_at - make_interval(secs => %(ago)s) where run_id = %(run)s",
+            {"ago": ago_s, "run": started["result"]["run_id"]},
+        )
+
+
+WATCH = ["lifecycle", "input"]
+
+
+async def test_who_begins_late_after_a_good_end_hears_nothing_of_it(database: str):
+    async with running(database, heartbeat_seconds=0.1) as agents:
+        thread_id = str(uuid4())
+        await ended(agents, thread_id, "sleeping", input={"x": 1}, ago_s=60.0)
+        path = f"/threads/{thread_id}/stream/events"
+        async with (
+            asyncio.timeout(DEADLINE_S),
+            agents.served.http.stream("POST", path, json={"channels": WATCH}) as answer,
+        ):
+            lines = answer.aiter_lines()
+            # Longer than what is held back would be.
+            assert [await anext(lines) for _ in range(60)].count(": heartbeat") >= 25
+            started = await command(agents, thread_id, "run.start", assistant_id="sleeping", input={"x": 1})
+            told = [line async for line in first(lines, 2, "data: ")]
+        assert [started["result"]["run_id"] in line for line in told] == [True, True]
+        assert ['"running"' in told[0], '"completed"' in told[1]] == [True, True]
+
+
+async def test_a_watcher_that_nobody_follows_with_a_run_is_told_what_was(agents: Agents):
+    thread_id = str(uuid4())
+    await ended(agents, thread_id, "sleeping", input={"x": 1}, ago_s=5.0)
+    async with opened(agents, thread_id, channels=WATCH) as found:
+        assert [said(one) for one in await until(found, "completed")] == ["running", "completed"]
+
+
+async def test_a_run_that_was_over_before_it_could_be_watched_is_told_at_once(
+    agents: Agents, monkeypatch: pytest.MonkeyPatch
+):
+    thread_id = str(uuid4())
+    monkeypatch.setattr(feeds, "_FRESH_S", 60.0)
+    monkeypatch.setattr(feeds, "_PATIENCE_S", 600.0)
+    await ended(agents, thread_id, "sleeping", input={"x": 1}, ago_s=0.0)
+    async with opened(agents, thread_id, channels=WATCH) as found:
+        assert [said(one) for one in await until(found, "completed")] == ["running", "completed"]
+
+
+async def test_questions_of_earlier_runs_are_not_asked_again(agents: Agents):
+    thread_id = str(uuid4())
+    await ended(agents, thread_id, "asking", input={"x": 1}, ago_s=60.0)
+    async with opened(agents, thread_id, channels=WATCH) as found:
+        assert [one["method"] for one in await until(found, "interrupted")] == [
+            "lifecycle", "input.requested", "lifecycle",
+        ]  # fmt: skip
+    await ended(agents, thread_id, "asking", input="yes", ago_s=30.0)
+    await command(agents, thread_id, "run.start", assistant_id="sleeping", input={"x": 200})
+    async with opened(agents, thread_id, channels=WATCH) as found:
+        seen = await until(found, "completed")
+    assert "input.requested" not in [one["method"] for one in seen]
+    assert [said(one) for one in seen][-1:] == ["completed"]
+
+
+async def first(lines: AsyncIterator[str], count: int, prefix: str) -> AsyncIterator[str]:
+    """The next lines that begin so."""
+    while count:
+        if (line := await anext(lines)).startswith(prefix):
+            count -= 1
+            yield line
