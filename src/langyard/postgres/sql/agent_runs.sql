@@ -54,25 +54,7 @@ with gone as (
     where c.thread_id = gone.thread_id::text and c.metadata ->> 'run_id' = gone.run_id::text
         and not exists (select from needed) and (select open_runs from thread) = 0
     returning c.thread_id, c.checkpoint_ns, c.checkpoint_id, c.checkpoint -> 'channel_versions' as versions
-), writes as (
-    delete from checkpoint_writes w using dropped d
-    where w.thread_id = d.thread_id and w.checkpoint_ns = d.checkpoint_ns and w.checkpoint_id = d.checkpoint_id
-), made as (
-    -- Values that only its own checkpoints name.
-    select distinct d.thread_id, d.checkpoint_ns, v.key as channel, v.value as version
-    from dropped d, jsonb_each_text(d.versions) as v
-    except
-    select k.thread_id, k.checkpoint_ns, v.key, v.value
-    from gone join checkpoints k on k.thread_id = gone.thread_id::text, jsonb_each_text(k.checkpoint -> 'channel_versions') as v
-    where k.metadata ->> 'run_id' is distinct from gone.run_id::text
-), blobs as (
-    delete from checkpoint_blobs b using made m
-    where b.thread_id = m.thread_id and b.checkpoint_ns = m.checkpoint_ns and b.channel = m.channel and b.version = m.version
-), events as (
-    delete from langyard.events e using gone where e.run_id = gone.run_id
-), effects as (
-    delete from langyard.effects e using gone where e.run_id = gone.run_id
-), changed as (
+), {left_behind}, changed as (
     update langyard.threads t set revision = t.revision + 1 from thread where t.thread_id = thread.thread_id
 )
 select run_id from gone;

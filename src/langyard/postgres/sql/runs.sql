@@ -235,19 +235,7 @@ with open as (
     select e.thread_id, e.n, e.fleeting and h.open_runs = e.n as goes from ending e join held h using (thread_id)
 ), chosen as (
     select * from open where not unbegun or thread_id in (select thread_id from held)
-), dropped as (
-    delete from langyard.runs r using chosen
-    where r.run_id = chosen.run_id and chosen.unbegun and %(action)s = 'rollback'
-), stopped as (
-    update langyard.runs r set
-        status = case when chosen.unbegun then 'interrupted' else r.status end,
-        finished_at = case when chosen.unbegun then now() end,
-        -- One that waits to be tried again is settled now.
-        available_at = case when r.status = 'pending' and not chosen.unbegun then now() else r.available_at end,
-        ready = r.ready or (r.status = 'pending' and not chosen.unbegun),
-        cancel_action = %(action)s, cancel_reason = %(reason)s, updated_at = now()
-    from chosen where r.run_id = chosen.run_id and not (chosen.unbegun and %(action)s = 'rollback')
-), freed as (
+), {stopped}, freed as (
     update langyard.threads t set open_runs = t.open_runs - thread.n, updated_at = now(),
         status = case when t.open_runs > thread.n then 'busy' when t.waiting then 'interrupted' else 'idle' end
     from thread where t.thread_id = thread.thread_id and not thread.goes
@@ -281,31 +269,19 @@ select pg_advisory_xact_lock(hashtextextended(%(thread_id)s::text, 0));
 -- name: supersede
 -- Multitask strategies `interrupt` and `rollback`: everything open on the thread ends or is asked to stop, as `cancel`
 -- does it. In one transaction with the `start` of the run that takes their place.
-with open as (
+with chosen as (
     select r.run_id, r.status, r.started_at is null as unbegun from langyard.runs r
     where r.thread_id = %(thread_id)s and r.status in ('pending', 'running') and r.cancel_action is null
     order by r.run_id for update of r
-), dropped as (
-    delete from langyard.runs r using open
-    where r.run_id = open.run_id and open.unbegun and %(action)s = 'rollback'
-), stopped as (
-    update langyard.runs r set
-        status = case when open.unbegun then 'interrupted' else r.status end,
-        finished_at = case when open.unbegun then now() end,
-        -- One that waits to be tried again is settled now.
-        available_at = case when r.status = 'pending' and not open.unbegun then now() else r.available_at end,
-        ready = r.ready or (r.status = 'pending' and not open.unbegun),
-        cancel_action = %(action)s, cancel_reason = %(reason)s, updated_at = now()
-    from open where r.run_id = open.run_id and not (open.unbegun and %(action)s = 'rollback')
-), ended as (
-    select count(*)::int as n from open where unbegun
+), {stopped}, ended as (
+    select count(*)::int as n from chosen where unbegun
 ), freed as (
     update langyard.threads t set open_runs = t.open_runs - ended.n, updated_at = now(),
         status = case when t.open_runs > ended.n then 'busy' when t.waiting then 'interrupted' else 'idle' end
     from ended where t.thread_id = %(thread_id)s and ended.n > 0
 )
 select run_id, unbegun as ended, pg_notify('langyard', case when unbegun then 'end ' else 'cancel ' end || run_id)::text as told
-from open;
+from chosen;
 
 -- name: roll_back
 -- A run that is rolled back leaves nothing behind: its checkpoints, their writes and blobs, its row, and the thread of a
@@ -317,9 +293,6 @@ with gone as (
     delete from checkpoints c using gone
     where c.thread_id = gone.thread_id::text and c.metadata ->> 'run_id' = gone.run_id::text
     returning c.thread_id, c.checkpoint_ns, c.checkpoint_id, c.checkpoint -> 'channel_versions' as versions
-), writes as (
-    delete from checkpoint_writes w using dropped d
-    where w.thread_id = d.thread_id and w.checkpoint_ns = d.checkpoint_ns and w.checkpoint_id = d.checkpoint_id
 ), unwritten as (
     delete from checkpoint_writes w using gone, langyard.run_bases b
     where b.run_id = gone.run_id and b.channel is null and w.thread_id = gone.thread_id::text
@@ -335,22 +308,7 @@ with gone as (
             and c.metadata ->> 'run_id' is distinct from gone.run_id::text)
     on conflict (thread_id, checkpoint_ns, checkpoint_id, task_id, idx)
         do update set channel = excluded.channel, type = excluded.type, blob = excluded.blob
-), made as (
-    -- Values that only its own checkpoints name.
-    select distinct d.thread_id, d.checkpoint_ns, v.key as channel, v.value as version
-    from dropped d, jsonb_each_text(d.versions) as v
-    except
-    select k.thread_id, k.checkpoint_ns, v.key, v.value
-    from gone join checkpoints k on k.thread_id = gone.thread_id::text, jsonb_each_text(k.checkpoint -> 'channel_versions') as v
-    where k.metadata ->> 'run_id' is distinct from gone.run_id::text
-), blobs as (
-    delete from checkpoint_blobs b using made m
-    where b.thread_id = m.thread_id and b.checkpoint_ns = m.checkpoint_ns and b.channel = m.channel and b.version = m.version
-), events as (
-    delete from langyard.events e using gone where e.run_id = gone.run_id
-), effects as (
-    delete from langyard.effects e using gone where e.run_id = gone.run_id
-), freed as (
+), {left_behind}, freed as (
     update langyard.threads t set
         open_runs = t.open_runs - 1, revision = t.revision + 1, updated_at = now(), error = %(error)s::jsonb,
         status = case when t.open_runs > 1 then 'busy' when t.waiting then 'interrupted' else 'idle' end
