@@ -27,6 +27,7 @@ from langyard.model.runs import Run, RunEnd, RunRequest
 from langyard.postgres import runs as run_rows
 from langyard.postgres.database import Database
 from langyard.postgres.rows import sessions as session_rows
+from langyard.postgres.rows import threads as thread_rows
 from langyard.runs import Runs
 from langyard.sessions import Sessions, check_id
 from langyard.streams import Subscription
@@ -232,7 +233,7 @@ class Conversations:
     async def delete(self, session_id: str, user_id: str) -> None:
         """Stop what runs in the session, then delete it with all that belongs to it. Raises `NotFound`."""
         session = await self._sessions.close(session_id, user_id)
-        ended = [self._stop(row["run_id"]) for row in await run_rows.open_runs(self._database, session.thread_id)]
+        ended = [self._stop(run_id) for run_id in await thread_rows.open_runs(self._database, [session.thread_id])]
         if ended:
             await asyncio.gather(*ended)
         await self._sessions.delete(session)

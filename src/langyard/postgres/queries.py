@@ -1,7 +1,4 @@
-"""Named statements out of the SQL files beside this module: `-- name: claim` starts one.
-
-What several statements have in common is in `parts.sql` and stands in them as its name in braces.
-"""
+"""Named statements out of the SQL files beside this module: `-- name: claim` starts one."""
 
 from __future__ import annotations
 
@@ -17,25 +14,19 @@ _PLACEHOLDER = re.compile(r"%(?:%|\((\w+)\)s)")
 
 
 def load(noun: str) -> dict[str, LiteralString]:
-    """The statements of `sql/<noun>.sql` by name; shipped with the package, hence literal for psycopg."""
-    return {name: _whole(body) for name, body in _named(noun)}
+    """The statements of `sql/<noun>.sql` by name, names in braces filled in from `parts.sql`; shipped: literal."""
+    found = _read(noun)
+    for name, part in _read("parts").items():
+        found = {statement: body.replace(f"{{{name}}}", part) for statement, body in found.items()}
+    return found
 
 
-def _whole(body: LiteralString) -> LiteralString:
-    for name, part in _parts():
-        body = body.replace(f"{{{name}}}", part)
-    return body
-
-
-@lru_cache(maxsize=1)
-def _parts() -> list[tuple[LiteralString, LiteralString]]:
-    return _named("parts")
-
-
-def _named(file: str) -> list[tuple[LiteralString, LiteralString]]:
-    text = files("langyard.postgres").joinpath("sql", f"{file}.sql").read_text(encoding="utf-8")
-    parts = [cast(LiteralString, part.strip().rstrip(";")) for part in _NAME.split(text)]
-    return list(zip(parts[1::2], parts[2::2], strict=True))
+def _read(noun: str) -> dict[str, LiteralString]:
+    text = files("langyard.postgres").joinpath("sql", f"{noun}.sql").read_text(encoding="utf-8")
+    parts = _NAME.split(text)
+    return {
+        name: cast(LiteralString, body.strip().rstrip(";")) for name, body in zip(parts[1::2], parts[2::2], strict=True)
+    }
 
 
 @lru_cache(maxsize=512)

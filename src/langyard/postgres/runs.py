@@ -274,11 +274,6 @@ async def retry(database: Database, run_id: UUID, fence: int, *, delay_s: float,
     return await database.fetch_one(_SQL["retry"], params) is not None
 
 
-async def open_runs(database: Database, thread_id: UUID) -> list[Row]:
-    """The thread's pending and running runs, oldest first."""
-    return await database.fetch(_SQL["open_of_thread"], {"thread_id": thread_id})
-
-
 async def queue(database: Database) -> Queue:
     """How the queue stands."""
     row = await database.fetch_one(_SQL["queue"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections.abc import AsyncIterator, Iterator
+from contextlib import aclosing
 from typing import Any
 
 import pytest
@@ -200,10 +201,12 @@ async def _thread_stream(call: Noted) -> None:
         names = []
         reading = await threads.join_stream(thread, last_event_id="-", stream_mode="lifecycle")
         started = asyncio.create_task(runs.wait(thread, "steps", input={"x": 1}))
-        async for part in reading:
-            names.append(part.event)
-            if (part.data or {}).get("status") == "run_done":
-                break
+        # Closed here and now: a stream that is only let go of stays until Python looks for what nobody has.
+        async with aclosing(reading):
+            async for part in reading:
+                names.append(part.event)
+                if (part.data or {}).get("status") == "run_done":
+                    break
         await started
     assert output == {"x": 3, "log": ["a", "b"]}
     assert names[-1] == "metadata"

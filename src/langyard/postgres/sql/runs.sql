@@ -346,10 +346,6 @@ update langyard.runs set status = 'pending', worker_id = null, fence = fence + 1
 where run_id = %(run_id)s and fence = %(fence)s and status = 'running'
 returning run_id;
 
--- name: open_of_thread
-select run_id, status, worker_id from langyard.runs
-where thread_id = %(thread_id)s and status in ('pending', 'running') order by created_at;
-
 -- name: depth
 -- How many runs are due and wait, counted along an index (hence the orders) and no further than need be, and what each
 -- worker that lives has ended so far.
