@@ -195,7 +195,7 @@ select (select count(*) from healed) as healed, (select count(*) from seen) as l
     (select thread_id from seen order by thread_id desc limit 1) as last;
 
 -- name: get
-select r.* from langyard.runs r where r.run_id = %(run_id)s;
+select r.*, t.config from langyard.runs r join langyard.threads t using (thread_id) where r.run_id = %(run_id)s;
 
 -- name: latest_of_thread
 select r.* from langyard.runs r where r.thread_id = %(thread_id)s order by r.created_at desc limit 1;
