@@ -14,9 +14,13 @@ async def test_the_claim_it_finds_is_as_whole_as_the_one_that_was_lost(bench: Be
     request = RunRequest(uuid7(), "agent", {"input": {"x": 1}}, user_id="ada", thread_id=bench.thread_id)
     lost = await rows.start(bench.database, request, bench.worker_id)
     found = await rows.start(bench.database, request, bench.worker_id)
-    assert lost is not None and lost.claimed is not None
-    assert found is not None and found.claimed is not None
+    assert lost is not None
+    assert lost.claimed is not None
+    assert found is not None
+    assert found.claimed is not None
     for fact in ("run_id", "thread_id", "kwargs", "attempt", "fence", "user_id", "metadata", "thread_config"):
         assert getattr(found.claimed, fact) == getattr(lost.claimed, fact), fact
     elsewhere = await rows.start(bench.database, request, None)
-    assert elsewhere is not None and elsewhere.claimed is None and elsewhere.run.status == "running"
+    assert elsewhere is not None
+    assert elsewhere.claimed is None
+    assert elsewhere.run.status == "running"

@@ -6,6 +6,7 @@ The headers go out at once and something every few seconds of silence, so that n
 from __future__ import annotations
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 
@@ -15,7 +16,7 @@ from starlette.types import Receive, Scope, Send
 Gone = Callable[[], Awaitable[object]]
 
 
-class Lasting(Response):
+class Lasting(Response, ABC):
     """Writes until it is done or the client has left, whichever is first. One that is `cut` has no end."""
 
     cut = False
@@ -48,9 +49,9 @@ class Lasting(Response):
         if not self.cut:
             await chunk(send, b"", more=False)
 
+    @abstractmethod
     async def write(self, send: Send) -> None:
         """The body."""
-        raise NotImplementedError
 
     def close(self) -> None:
         """Stop reading."""
