@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 from collections.abc import AsyncIterator
 from uuid import UUID
 
 import pytest
+from langgraph.graph import START, StateGraph
 
 from tests.unit.gateway.serving import until
-from tests.unit.worker.running import Yard, yard
+from tests.unit.worker.running import State, Yard, yard
 
 
 @pytest.fixture
@@ -96,3 +98,26 @@ async def test_a_temporary_run_that_is_rolled_back_takes_its_thread_along(made: 
     assert await made.app.runs.cancel(UUID(run["run_id"]), action="rollback", reason="test")
     await until(lambda: made.rows("select run_id from langyard.runs") == [])
     assert made.rows("select thread_id from langyard.threads") == []
+
+
+async def test_nodes_that_hang_in_their_threads_leave_room_for_others(database: str):
+    async with yard(database, worker={"slots": 8, "cancel_grace_seconds": 0.1}) as made:
+        inside = threading.Semaphore(0)
+
+        def hanging(state: State) -> State:
+            inside.release()
+            made.trouble.release.wait(60)
+            return {"x": 1}
+
+        graph = StateGraph(State)
+        graph.add_node("hanging", hanging)
+        graph.add_edge(START, "hanging")
+        made.app.graphs.register("hanging", graph)
+        made_runs = [await made.sdk.runs.create(None, "hanging", input={}) for _ in range(8)]
+        for _ in made_runs:
+            assert await asyncio.to_thread(inside.acquire, timeout=20)
+        for run in made_runs:
+            await made.sdk.runs.cancel(run["thread_id"], run["run_id"], wait=True)
+        # All eight threads are taken by nodes that nobody waits for any more.
+        async with asyncio.timeout(20):
+            assert (await made.sdk.runs.wait(None, "failing", input={}))["x"] == 1
