@@ -154,7 +154,7 @@ async def _started_before(database: Database, request: RunRequest, worker_id: UU
     if row is None:
         return None
     ours = row["status"] == "running" and row["worker_id"] == worker_id
-    return Started(_run(row), _claimed(row) if ours else None)
+    return Started(_run(row), claimed_of(row) if ours else None)
 
 
 async def claim(
@@ -169,12 +169,18 @@ async def claim(
     except psycopg.errors.UniqueViolation:
         # Somebody else began a run on one of these threads in the meantime; the next call sees it.
         return []
-    return [_claimed(row) for row in rows]
+    return [claimed_of(row) for row in rows]
 
 
-async def let_in(database: Database, worker_id: UUID, ended: int) -> int:
-    """Put delayed runs that are due into the queue; how many there were. The worker has `ended` so many runs so far."""
-    return len(await database.fetch(_SQL["let_in"], {"worker_id": worker_id, "ended": ended}))
+async def let_in(database: Database, worker_id: UUID, ended: int, *, max_attempts: int) -> tuple[int, bool]:
+    """Put delayed runs that are due into the queue: how many there were, and whether others wait to be claimed alone.
+
+    The worker has `ended` so many runs so far.
+    """
+    params = {"worker_id": worker_id, "ended": ended, "max_attempts": max_attempts}
+    row = await database.fetch_one(_SQL["let_in"], params)
+    assert row is not None
+    return row["placed"], row["suspects"]
 
 
 async def depth(database: Database, *, most: int) -> tuple[int, dict[UUID, int]]:
@@ -211,7 +217,7 @@ async def strays(database: Database, worker_id: UUID, held: Sequence[UUID]) -> l
     Each comes with a new fence: whoever may still hold the old one cannot write.
     """
     rows = await database.fetch(_SQL["strays"], {"worker_id": worker_id, "held": Uuids(held)})
-    return [_claimed(row) for row in rows]
+    return [claimed_of(row) for row in rows]
 
 
 async def find(database: Database, run_id: UUID) -> Run | None:
@@ -287,7 +293,8 @@ def _run(row: Row) -> Run:
     return Run(**known)
 
 
-def _claimed(row: Row) -> ClaimedRun:
+def claimed_of(row: Row) -> ClaimedRun:
+    """What a claim's row says."""
     return ClaimedRun(
         run_id=row["run_id"], thread_id=row["thread_id"], graph_id=row["graph_id"], kwargs=row["kwargs"],
         attempt=row["attempt"], fence=row["fence"], user_id=row["user_id"], assistant_id=row["assistant_id"],

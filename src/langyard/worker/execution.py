@@ -27,12 +27,13 @@ from langyard.postgres.checkpoints import Checkpointer, Scope
 from langyard.postgres.writer import Finish, Lease
 from langyard.streams import Outlet
 from langyard.worker import effects, events
+from langyard.worker.endings.faults import give_back
+from langyard.worker.endings.leavings import has_breakpoints, left_behind, left_config
+from langyard.worker.endings.retries import is_retriable, put_back
 from langyard.worker.invocation import Part, config_of, context_of, input_of, parts, user_of
-from langyard.worker.leavings import left_behind, left_config
-from langyard.worker.means import Again, Ending, Means, Stop, effects_of
+from langyard.worker.means import Again, Ending, Means, Stop, effects_of, facts_of
 from langyard.worker.messages import Messages
 from langyard.worker.protocol import MODES, protocol_parts
-from langyard.worker.retries import is_retriable, put_back
 
 log = logging.getLogger("langyard.runs")
 
@@ -46,15 +47,12 @@ class Execution:
     def __init__(self, claimed: ClaimedRun, means: Means) -> None:
         self.claimed = claimed
         self.stop = Stop.asked(claimed.cancel_action, claimed.cancel_reason) if claimed.cancel_action else None
-        self._streaming = self._abandoned = False
+        self._streaming = self._abandoned = self._faulty = False
         self._control = RunControl()
         self._means = means
         self._task: asyncio.Task[None] | None = None
         self._began = time.perf_counter()
-        self.facts = {
-            "workflow_type": claimed.graph_id, "run_id": str(claimed.run_id), "thread_id": str(claimed.thread_id),
-            **({"session_id": claimed.metadata["session_id"]} if "session_id" in claimed.metadata else {}),
-        }  # fmt: skip
+        self.facts = facts_of(claimed)
         self._last: Any = None
         self._seen_state = False
         self._interrupted = False
@@ -104,9 +102,14 @@ class Execution:
     def _over(self, task: asyncio.Task[None]) -> None:
         if task is not self._task:
             return  # it was abandoned, and has come to its end at last
-        if not task.cancelled() and (error := task.exception()) is not None:
-            # Ours, not the graph's. The run stays running under a worker that no longer knows it, and is adopted again.
-            log.error("a run's execution failed", extra={"run_id": str(self.claimed.run_id)}, exc_info=error)
+        error = asyncio.CancelledError() if task.cancelled() else task.exception()
+        if error is not None and not self._faulty and not (task.cancelled() and self._stopping()):
+            # Ours, not the graph's.
+            self._faulty, self.lease.on_lost = True, None
+            self.lease.lose()
+            self._task = asyncio.create_task(give_back(self.claimed, self._means, error))
+            self._task.add_done_callback(self._over)
+            return
         self.finished.set_result(None)
         self._done(self)
 
@@ -162,6 +165,8 @@ class Execution:
             finished = await self._told_of()
         except LeaseLost:
             if asyncio.current_task() is self._task:
+                if self.lease.refused is not None:
+                    raise  # the end of what was refused is refused as well
                 self._lost()
             return
         if finished is not None:
@@ -351,12 +356,7 @@ class Execution:
     async def _settle(
         self, pregel: Pregel[Any, Any, Any, Any], config: RunnableConfig, saver: Checkpointer | None
     ) -> bool:
-        kwargs = self.claimed.kwargs
-        breakpoints = (
-            kwargs.get("interrupt_before") or kwargs.get("interrupt_after")
-            or pregel.interrupt_before_nodes or pregel.interrupt_after_nodes
-        )  # fmt: skip
-        if saver is None or (self._seen_state and not breakpoints):
+        if saver is None or (self._seen_state and not has_breakpoints(self.claimed, pregel)):
             return self._interrupted
         state = await pregel.aget_state(config)
         if not self._seen_state and state.values:

@@ -12,7 +12,7 @@ from langgraph.store.base import BaseStore
 from langyard.graphs import Graphs
 from langyard.graphs.factory import AnyGraph
 from langyard.model.retries import RetryPolicy
-from langyard.model.runs import RunEnd, RunStatus
+from langyard.model.runs import ClaimedRun, RunEnd, RunStatus
 from langyard.postgres.database import Database
 from langyard.postgres.writer import Lease, Writer
 from langyard.streams import LocalBus, Relay
@@ -38,6 +38,7 @@ class Means:
     on_webhook: Callable[[], None]
     retries: Callable[[str], RetryPolicy]
     cancel_grace_s: float
+    max_attempts: int
     relay: Relay | None = None
     metrics: Metrics = field(default_factory=Metrics)
     counters: Counters = field(default_factory=Counters)
@@ -48,6 +49,12 @@ class Means:
         self.metrics.observe("langgraph_workflow_execution_seconds", took_s, graph_id)
         if end.status in ("error", "timeout"):
             self.metrics.count("langgraph_errors_total", (end.error or {}).get("error") or end.status)
+
+
+def facts_of(claimed: ClaimedRun) -> dict[str, Any]:
+    """What the log says of a run wherever it is named."""
+    facts = {"workflow_type": claimed.graph_id, "run_id": str(claimed.run_id), "thread_id": str(claimed.thread_id)}
+    return facts | ({"session_id": claimed.metadata["session_id"]} if "session_id" in claimed.metadata else {})
 
 
 def effects_of(lease: Lease, means: Means, graph: AnyGraph) -> Effects:

@@ -25,16 +25,19 @@ from langyard.model.runs import ClaimedRun
 from langyard.model.stopping import stop
 from langyard.postgres import runs as rows
 from langyard.postgres.database import Database
-from langyard.postgres.workers import Heartbeat, bury
+from langyard.postgres.rows import suspects
+from langyard.postgres.workers import Heartbeat
 from langyard.postgres.writer import Writer
 from langyard.streams import LocalBus, Relay
 from langyard.telemetry.chores import survived
 from langyard.telemetry.metrics import Metrics
+from langyard.worker.endings.faults import give_back
 from langyard.worker.execution import Execution
 from langyard.worker.means import Means, Stop
 from langyard.worker.options import Options
 from langyard.worker.upkeep.counters import Counters
 from langyard.worker.upkeep.lease import LeaseKeeper
+from langyard.worker.upkeep.sweeping import sweep
 from langyard.worker.upkeep.threads import NodeThreads
 from langyard.worker.upkeep.watchdog import Watchdog
 
@@ -73,6 +76,9 @@ class Worker:
         # Somebody was left without a slot: who comes now must not overtake.
         self._crowded = False
         self._ended_runs = 0
+        # Runs wait to be claimed alone.
+        self._suspects = False
+        self._background: set[asyncio.Task[None]] = set()
         self._executions: dict[UUID, Execution] = {}
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -202,6 +208,7 @@ class Worker:
             metrics=self._metrics,
             retries=lambda graph: options.retries.get(graph, options.retry),
             cancel_grace_s=options.cancel_grace_s,
+            max_attempts=options.max_attempts,
             counters=self.counters,
         )
         await self._enlist()
@@ -212,7 +219,8 @@ class Worker:
             runs=lambda: [execution.facts for execution in list(self._executions.values())],
         )
         watchdog.start()
-        chores = [asyncio.create_task(chore) for chore in (self._claim(), self._sweep(), self._reconcile())]
+        sweeping = sweep(self._database, options, self.counters, wake=self._wake.set, on_webhook=self._on_webhook)
+        chores = [asyncio.create_task(chore) for chore in (self._claim(), sweeping, self._reconcile())]
         self._open = True
         self._ready.set()
         await self._stopping.wait()
@@ -257,7 +265,9 @@ class Worker:
                 await asyncio.sleep(self._options.poll_s)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        self._background = asyncio.create_task(work)
+        task = asyncio.create_task(work)
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
 
     def _begin(self, claimed: ClaimedRun) -> None:
         held = self._executions.get(claimed.run_id)
@@ -267,7 +277,12 @@ class Worker:
                 self.release()
                 return
             held.lease.lose()
-        execution = Execution(claimed, self._means)
+        try:
+            execution = Execution(claimed, self._means)
+        except Exception as error:  # ours: a row that is not understood must not keep the others from being claimed
+            self.release()
+            self._spawn(give_back(claimed, self._means, error))
+            return
         self._executions[claimed.run_id] = execution
         execution.begin(self._ended)
 
@@ -297,50 +312,38 @@ class Worker:
             if time.monotonic() - polled >= self._options.poll_s:
                 polled = time.monotonic()
                 ended = self._ended_runs
-                await survived(log, "let in runs", rows.let_in(self._database, self.worker_id, ended))
+                most = self._options.max_attempts
+                let_in = rows.let_in(self._database, self.worker_id, ended, max_attempts=most)
+                _, self._suspects = await survived(log, "let in runs", let_in) or (0, False)
+            if self._suspects:
+                await survived(log, "claim runs", self._claim_some(alone=True))
             await survived(log, "claim runs", self._claim_some())
 
-    async def _claim_some(self) -> None:
+    async def _claim_some(self, *, alone: bool = False) -> None:
+        options, graphs = self._options, self._graphs.names()
         with self._lock:
             # Half of what is free: who starts a run while this looks must find a slot as well.
-            wanted = min((self._free + 1) // 2, 32) if self._open and not self._keeper.overdue else 0
+            most = min((self._free + 1) // 2, 1 if alone else 32)
+            wanted = most if self._open and not self._keeper.overdue else 0
             self._free -= wanted
         claimed: list[ClaimedRun] = []
         try:
-            if wanted:
-                claimed = await rows.claim(
-                    self._database, self.worker_id, self._graphs.names(), wanted, self._options.caps
-                )
+            if wanted and alone:
+                claimed = await suspects.claim(
+                    self._database, self.worker_id, graphs, options.caps,
+                    max_attempts=options.max_attempts, ttl_s=options.lease_ttl_s,
+                )  # fmt: skip
+            elif wanted:
+                claimed = await rows.claim(self._database, self.worker_id, graphs, wanted, options.caps)
         finally:
             with self._lock:
                 self._free += wanted - len(claimed)
-                if wanted:
+                if wanted and not alone:
                     self._crowded = len(claimed) == wanted
         for run in claimed:
             self._begin(run)
         if wanted and len(claimed) == wanted:
             self._wake.set()
-
-    async def _sweep(self) -> None:
-        """Take over the runs of dead workers, and let in what was forgotten behind another run."""
-        after: UUID | None = None
-        while True:
-            await asyncio.sleep(self._options.sweep_s)
-            await survived(log, "look for dead workers", self._bury())
-            healed, after = await survived(log, "heal the queue", rows.heal(self._database, after)) or (0, after)
-            if healed:
-                self._wake.set()
-
-    async def _bury(self) -> None:
-        options = self._options
-        taken = await bury(self._database, ttl_s=options.lease_ttl_s, max_attempts=options.max_attempts)
-        for run_id, status in taken:
-            self.counters.recovered += status == "pending"
-            self.counters.quarantined += status == "error"
-            log.warning("a worker died; its run is %s", status, extra={"run_id": str(run_id)})
-        if taken:
-            self._wake.set()
-            self._on_webhook()
 
     async def _reconcile(self) -> None:
         """Learn what the database knows better: runs cancelled from elsewhere, runs claimed but never received."""

@@ -10,7 +10,7 @@ import pytest
 
 from langyard.model.errors import Unavailable
 from langyard.model.retries import RetryPolicy
-from langyard.worker.retries import is_retriable
+from langyard.worker.endings.retries import is_retriable
 from tests.unit.gateway.serving import until
 from tests.unit.worker.running import Yard, yard
 

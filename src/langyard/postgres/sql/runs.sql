@@ -140,12 +140,13 @@ select run_id from langyard.within_caps(%(graphs)s::text[], %(caps)s::integer[],
 
 -- name: let_in
 -- Delayed runs that are due take their place; each of a share behind the other. Those that had begun go first. The worker
--- that sees to it says on the way how many runs it has ended.
+-- that sees to it says on the way how many runs it has ended. `suspects` are claimed by themselves.
 with told as (
     update langyard.workers set ended = %(ended)s where worker_id = %(worker_id)s and ended <> %(ended)s
 ), due as (
     select r.run_id from langyard.runs r
     where r.status = 'pending' and not r.ready and r.turn = 0 and r.available_at <= now()
+        and not (r.deaths > 0 and r.deaths + 1 >= %(max_attempts)s)
     order by r.available_at limit 1000
     for update skip locked
 ), placed as (
@@ -155,11 +156,17 @@ with told as (
             partition by langyard.share_of(r.fairness_group, r.user_id, r.assistant_id, r.graph_id)
             order by r.priority, r.available_at, r.run_id) - 1 as behind
     from due join langyard.runs r using (run_id)
+), let_in as (
+    update langyard.runs r set ready = true, turn = case when placed.unbegun
+        then langyard.turn_of(placed.graph_id, placed.share, placed.priority) + placed.behind else 0 end
+    from placed where r.run_id = placed.run_id
+    returning r.run_id
 )
-update langyard.runs r set ready = true, turn = case when placed.unbegun
-    then langyard.turn_of(placed.graph_id, placed.share, placed.priority) + placed.behind else 0 end
-from placed where r.run_id = placed.run_id
-returning r.run_id;
+select (select count(*) from let_in) as placed, exists (
+    select from langyard.runs r
+    where r.status = 'pending' and not r.ready and r.turn = 0 and r.available_at <= now()
+        and r.deaths > 0 and r.deaths + 1 >= %(max_attempts)s
+) as suspects;
 
 -- name: heal
 -- Runs that are first of their thread and were not let in, since somebody held them when the run before ended. A step a

@@ -7,6 +7,8 @@ import logging
 from dataclasses import dataclass
 from typing import Any
 
+from langgraph.pregel import Pregel
+
 from langyard import serde
 from langyard.model.configs import inherited
 from langyard.model.errors import Unavailable
@@ -58,6 +60,12 @@ async def _back(database: Database, scope: Scope) -> None:
             return
         except Unavailable:
             await asyncio.sleep(0.25)
+
+
+def has_breakpoints(claimed: ClaimedRun, graph: Pregel[Any, Any, Any, Any]) -> bool:
+    """Whether the run may stop before or after a node without an interrupt that tells of it."""
+    asked = claimed.kwargs.get("interrupt_before") or claimed.kwargs.get("interrupt_after")
+    return bool(asked or graph.interrupt_before_nodes or graph.interrupt_after_nodes)
 
 
 def left_config(claimed: ClaimedRun) -> bytes | None:
