@@ -12,7 +12,7 @@ from langyard.model.runs import ENDED, RunRequest
 from langyard.postgres import runs as rows
 from langyard.postgres.database import Database, Row
 from langyard.postgres.rows import cancelling, oversight
-from langyard.postgres.workers import bury
+from langyard.postgres.rows.workers import bury
 
 REASON = "it was stopped by the operator"
 

@@ -26,7 +26,7 @@ from langyard.model.stopping import stop
 from langyard.postgres import runs as rows
 from langyard.postgres.database import Database
 from langyard.postgres.rows import suspects
-from langyard.postgres.workers import Heartbeat
+from langyard.postgres.rows.workers import Heartbeat
 from langyard.postgres.writer import Writer
 from langyard.streams import LocalBus, Relay
 from langyard.telemetry.chores import survived

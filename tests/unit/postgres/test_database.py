@@ -10,7 +10,7 @@ import pytest
 
 from langyard.model.errors import Unavailable
 from langyard.postgres.database import Database
-from langyard.postgres.workers import Heartbeat
+from langyard.postgres.rows.workers import Heartbeat
 
 
 @pytest.fixture

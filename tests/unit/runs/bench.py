@@ -11,7 +11,7 @@ from langyard.model.ids import uuid7
 from langyard.model.runs import ClaimedRun, RunRequest
 from langyard.postgres import runs as rows
 from langyard.postgres.database import Database
-from langyard.postgres.workers import Heartbeat, bury
+from langyard.postgres.rows.workers import Heartbeat, bury
 
 ASKED = {"reason": "somebody asked"}
 BLOCKED = "select 1 from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()"

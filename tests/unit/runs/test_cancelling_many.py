@@ -15,7 +15,7 @@ from langyard.model.runs import RunRequest
 from langyard.postgres import runs as rows
 from langyard.postgres.database import Database
 from langyard.postgres.rows import cancelling
-from langyard.postgres.workers import Heartbeat
+from langyard.postgres.rows.workers import Heartbeat
 from tests.unit.gateway.serving import serve
 
 ASKED = {"reason": "somebody asked"}

@@ -11,7 +11,7 @@ import pytest
 from langyard.model.runs import Caps, ClaimedRun
 from langyard.postgres import runs as rows
 from langyard.postgres.rows import suspects
-from langyard.postgres.workers import bury
+from langyard.postgres.rows.workers import bury
 from tests.unit.runs.queueing import Queue, queue
 
 TTL_S = 4.0

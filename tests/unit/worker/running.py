@@ -17,7 +17,7 @@ from langgraph_sdk import get_client
 from typing_extensions import TypedDict
 
 from langyard.app import App
-from langyard.postgres.workers import bury
+from langyard.postgres.rows.workers import bury
 from tests.unit.gateway.serving import Served, serve, until
 
 

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Sequence
 from uuid import UUID
 
-from langyard.postgres.workers import Heartbeat
+from langyard.postgres.rows.workers import Heartbeat
 
 log = logging.getLogger(__name__)
 

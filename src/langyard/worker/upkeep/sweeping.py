@@ -9,7 +9,7 @@ from uuid import UUID
 
 from langyard.postgres import runs as rows
 from langyard.postgres.database import Database
-from langyard.postgres.workers import bury
+from langyard.postgres.rows.workers import bury
 from langyard.telemetry.chores import survived
 from langyard.worker.options import Options
 from langyard.worker.upkeep.counters import Counters
