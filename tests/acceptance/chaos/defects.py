@@ -12,7 +12,8 @@ import time
 from typing import Any
 
 from langyard import cli
-from langyard.postgres import runs, workers, writer
+from langyard.postgres import runs, writer
+from langyard.postgres.rows import workers
 from langyard.worker.worker import Worker
 
 Heartbeat = workers.Heartbeat
