@@ -6,7 +6,7 @@ leaves open, the assistant says.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol
@@ -141,11 +141,13 @@ class Invocations:
         behalf: Behalf = NOBODY,
         run_id: UUID | None = None,
         revision: int | None = None,
+        checked: bool = False,
     ) -> Invoked:
         """Make the run and read it from its first event on (`events=False`: only its end).
 
         Whoever makes one for a request says on whose `behalf`: that one's rights are asked here, and nowhere else.
         With a `revision` it is made only if the thread has not changed since it had that one (else `thread_busy`).
+        With `checked` its webhook is taken as `check_many` has let it through.
         A run whose `run_id` is given may be asked for again: it is made once, and kept for whoever comes for it.
         Without a `thread_id` the run gets a thread of its own, which goes with it unless `on_completion` keeps it.
         Raises `Invalid`, `BadRequest`, `NotFound` (`thread_not_found`, `assistant_not_found`), `Conflict`
@@ -153,7 +155,8 @@ class Invocations:
         """
         if thread_id is None and (asked.command or {}).get("resume") is not None:
             raise BadRequest("You must provide a thread_id when resuming.", code="thread_required")
-        await self._webhooks.check(asked.webhook)
+        if not checked:
+            await self._webhooks.check(asked.webhook)
         assistant = await self._assistants.resolve(asked.assistant_id)
         request = request_of(asked, assistant, thread_id, behalf.user_id, behalf.told())
         request = replace(request, revision=revision, ttl=self._ttl)
@@ -168,10 +171,12 @@ class Invocations:
             raise Conflict(BUSY, code="thread_busy")
         raise NotFound("Thread or assistant not found.", code="thread_not_found")
 
-    async def check(self, asked: Invocation) -> None:
+    async def check_many(self, asked: Iterable[Invocation]) -> None:
         """Raises what `start` would raise whatever the thread: for those who make many, before they make one."""
-        await self._webhooks.check(asked.webhook)
-        await self._assistants.resolve(asked.assistant_id)
+        wanted = list(asked)
+        await self._webhooks.check_many(one.webhook for one in wanted if one.webhook is not None)
+        for assistant_id in dict.fromkeys(one.assistant_id for one in wanted):
+            await self._assistants.resolve(assistant_id)
 
     async def get(self, run_id: UUID, thread_id: UUID | None) -> Row:
         """A run's row. Raises `NotFound`."""

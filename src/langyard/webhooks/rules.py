@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 import httpx
 
 from langyard.model.errors import Invalid
+from langyard.model.stopping import stop
 from langyard.webhooks.addresses import Blocked, Guard
 
+# Of the names of one request so many are asked for side by side: others' are asked for besides.
+_AT_ONCE = 16
+_TOGETHER_S = 10.0
 _LAST_PORT = 65_535
 _PORTS = {"http": 80, "https": 443}
 
@@ -46,11 +51,30 @@ class Webhooks:
 
     async def check(self, url: str | None) -> None:
         """Raises `Invalid` (`invalid_webhook`) when the URL may not be called; None is always right."""
-        if url is None:
-            return
-        parsed = self.parse(url)
+        if url is not None:
+            await self.check_many([url])
+
+    async def check_many(self, urls: Iterable[str]) -> None:
+        """The same of several, each host asked for once and some side by side; all of them have a time together."""
+        found = {url: self.parse(url) for url in dict.fromkeys(urls)}
+        hosts = dict.fromkeys((one.host, one.port or _PORTS[one.scheme]) for one in found.values())
+        turns = asyncio.Semaphore(_AT_ONCE)
+        asking = [asyncio.create_task(self._ask(turns, host, port)) for host, port in hosts]
         try:
-            await self._guard.addresses(parsed.host, parsed.port or _PORTS[parsed.scheme])
+            if asking:
+                await asyncio.wait(asking, timeout=_TOGETHER_S, return_when=asyncio.FIRST_EXCEPTION)
+            for task in asking:
+                if task.done():
+                    task.result()
+            if not all(task.done() for task in asking):
+                raise _refused("Webhook host blocked: DNS resolution failed")
+        finally:
+            await stop(asking)
+
+    async def _ask(self, turns: asyncio.Semaphore, host: str, port: int) -> None:
+        try:
+            async with turns:
+                await self._guard.addresses(host, port)
         except Blocked as blocked:
             raise _refused(f"Webhook host blocked: {blocked}") from None
 

@@ -47,7 +47,7 @@ class Making:
         bodies, places = await self.checked_many(await self.json(request))
         made = []
         for body, place in zip(bodies, places, strict=True):
-            one = await self.start(request, body, place, events=False)
+            one = await self.start(request, body, place, events=False, checked=True)
             one.reader.close()
             made.append(invoked_json(one))
         return answer_with(made)
@@ -60,8 +60,7 @@ class Making:
             raise Invalid(f"The body must be an array of at most {MOST} runs.")
         bodies = [as_model(one, RunBody) for one in value]
         places = [thread_of(body.thread_id) for body in bodies]
-        for body in bodies:
-            await self.parts.invocations.check(invocation(body))
+        await self.parts.invocations.check_many(map(invocation, bodies))
         self.parts.runs.check_many(len(bodies))
         return bodies, places
 
@@ -91,12 +90,18 @@ class Making:
         return Waited(ending, headers, self.heartbeat_s, on_gone=self.on_gone(body, made), reader=made.reader)
 
     async def start(
-        self, request: Request, body: RunBody, thread_id: UUID | None, *, events: bool, run_id: UUID | None = None
+        self,
+        request: Request,
+        body: RunBody,
+        thread_id: UUID | None,
+        *,
+        events: bool,
+        run_id: UUID | None = None,
+        checked: bool = False,
     ) -> Invoked:
-        """Make a run on behalf of who asks; with a `run_id` it is made once."""
-        behalf = access_of(request)
+        """Make a run on behalf of who asks; with a `run_id` it is made once. `checked`: by `checked_many`."""
         return await self.parts.invocations.start(
-            invocation(body), thread_id, events=events, behalf=behalf, run_id=run_id
+            invocation(body), thread_id, events=events, behalf=access_of(request), run_id=run_id, checked=checked
         )
 
     async def body(self, request: Request) -> RunBody:

@@ -76,7 +76,7 @@ class Once(Making):
                     if seen and await self.idempotency.knows(run_id):
                         shown.append(run_json(await self.parts.invocations.get(run_id, None)))
                         continue
-                    made = await self.start(request, body, place, events=False, run_id=run_id)
+                    made = await self.start(request, body, place, events=False, run_id=run_id, checked=True)
                     made.reader.close()
                     shown.append(invoked_json(made))
             except BaseException:  # refused or cancelled: forgotten unless it stands for a run already
