@@ -154,7 +154,7 @@ class App:
         self.writer = Writer(self.database)
         self.writer.start()
         paused = settings.retention.expire_paused_threads
-        self.threads = Threads(self.database, self.writer, ttl=ttl, expire_paused=paused)
+        self.threads = Threads(self.database, ttl=ttl, expire_paused=paused)
         self.states = States(self.database, self.writer, self.threads, self.assistants, self.graphs)
         self.readers = ThreadReaders(self.database, self.runs, self.states.get, limit=settings.streams.buffer_events)
         self.readers.open()

@@ -37,6 +37,7 @@ from langyard.postgres.queries import load
 from langyard.postgres.writer import Lease, Writer
 
 _SQL = load("checkpoints")
+_COPY = _SQL["copy_thread"].replace("{copied}", _SQL["copied"].replace("{made}", "true"))
 # Checkpoints before version 4 keep their pending sends with the parent: the official saver migrates those on read.
 _CURRENT_FORMAT = 4
 
@@ -190,7 +191,7 @@ class Checkpointer(BasePostgresSaver):
         """Copy the whole history of one thread to another that has none."""
         await self._settle()
         both = {"source": str(source_thread_id), "target": str(target_thread_id)}
-        await self._database.execute(_SQL["copy_thread"], both)
+        await self._database.execute(_COPY, both)
 
     async def aprune(self, thread_ids: Sequence[str], *, strategy: str = "keep_latest") -> None:
         """Delete the threads' history, or all of it but the latest checkpoint."""

@@ -17,7 +17,6 @@ from langyard.model.runs import Ttl
 from langyard.postgres.database import Database, Row
 from langyard.postgres.rows import threads as rows
 from langyard.postgres.rows.pruning import keep_latest
-from langyard.postgres.writer import Writer
 
 log = logging.getLogger(__name__)
 
@@ -61,11 +60,8 @@ class Threads:
     """All threads of the database. `ttl` is what one gets that is made without; the sweep deletes those that wait for
     an answer only with `expire_paused`."""
 
-    def __init__(
-        self, database: Database, writer: Writer, *, ttl: Ttl | None = None, expire_paused: bool = False
-    ) -> None:
+    def __init__(self, database: Database, *, ttl: Ttl | None = None, expire_paused: bool = False) -> None:
         self._database = database
-        self._writer = writer
         self._ttl = ttl
         self._expire_paused = expire_paused
 
@@ -120,10 +116,14 @@ class Threads:
         """How many threads fit all filters."""
         return await rows.count(self._database, filters)
 
-    async def copy(self, thread_id: UUID) -> Thread:
-        """A new thread with the same metadata, values and whole history. Raises `Conflict` when there is no source."""
+    async def copy(self, thread_id: UUID, metadata: Mapping[str, Any] | None = None) -> Thread:
+        """A new thread with the same metadata, values and whole history, and with `metadata` over its own.
+
+        Raises `Conflict` when there is no source.
+        """
         seconds, strategy = (self._ttl.seconds, self._ttl.strategy) if self._ttl else (None, None)
-        row = await rows.copy(self._database, thread_id, uuid4(), ttl_s=seconds, strategy=strategy)
+        more = own_metadata(metadata or {})
+        row = await rows.copy(self._database, thread_id, uuid4(), more, ttl_s=seconds, strategy=strategy)
         if row is None:
             raise Conflict("Conflict", code="thread_not_found")
         return _thread(row)
@@ -147,7 +147,7 @@ class Threads:
         """Delete the history of these threads but for its latest state; how many there were with nothing running."""
         kept = 0
         for thread_id in thread_ids:
-            kept += await keep_latest(self._database, self._writer, thread_id)
+            kept += await keep_latest(self._database, thread_id)
         return kept
 
     async def storage(self, thread_id: UUID) -> Mapping[str, Any]:

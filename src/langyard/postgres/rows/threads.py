@@ -19,7 +19,7 @@ from langyard.postgres.rows.filters import condition, conditions
 
 _SQL = load("threads")
 _ATTEMPTS = 5
-_COPY = load("checkpoints")["copy_thread"]
+_COPY = _SQL["copy"].replace("{copied}", load("checkpoints")["copied"].replace("{made}", "exists (select from made)"))
 _COLUMNS = (
     't.thread_id, t.status, t.metadata, t.config, t."values"::text as "values", t.interrupts, t.error, t.created_at, '
     "t.updated_at, t.state_updated_at, t.ttl_strategy, extract(epoch from t.ttl)::float8 as ttl_s, "
@@ -103,16 +103,18 @@ def search_sql(
 
 
 async def copy(
-    database: Database, source: UUID, target: UUID, *, ttl_s: float | None, strategy: str | None
+    database: Database,
+    source: UUID,
+    target: UUID,
+    metadata: Mapping[str, Any],
+    *,
+    ttl_s: float | None,
+    strategy: str | None,
 ) -> Row | None:
-    """A new thread with all the checkpoints of another; None when there is no such other."""
-    params = {"source": source, "target": target, "ttl_s": ttl_s, "strategy": strategy}
-    async with database.connection() as connection, connection.transaction():
-        cursor = await connection.execute(_SQL["copy"], params)
-        row = await cursor.fetchone()
-        if row is not None:
-            await connection.execute(_COPY, {"source": str(source), "target": str(target)})
-        return row
+    """A new thread with all the checkpoints of another, and this metadata besides its; None when there is no other."""
+    params = {"source": str(source), "target": str(target), "metadata": _text(metadata)}
+    row = await database.fetch_one(_COPY, {**params, "ttl_s": ttl_s, "strategy": strategy})
+    return row if row is not None else await find(database, target)
 
 
 async def open_runs(database: Database, thread_ids: Sequence[UUID]) -> list[UUID]:

@@ -45,9 +45,15 @@ class Update:
 
 
 @asynccontextmanager
-async def updating(database: Database, thread_id: UUID) -> AsyncIterator[Update | None]:
-    """The locked thread, None when there is none. Everything is undone when the body raises."""
+async def updating(database: Database, thread_id: UUID, *, snapshot: bool = False) -> AsyncIterator[Update | None]:
+    """The locked thread, None when there is none. Everything is undone when the body raises.
+
+    With `snapshot` all that is read is of one moment, and psycopg's `SerializationFailure` is raised when the thread
+    has changed since. The body must ask the database on this connection alone: there may be no other to be had.
+    """
     async with database.connection() as connection, connection.transaction():
+        if snapshot:
+            await connection.execute(_SQL["one_snapshot"])
         cursor = await connection.execute(_SQL["lock"], {"thread_id": thread_id})
         row = await cursor.fetchone()
         yield None if row is None else Update(row, _Within(database, connection), connection)

@@ -11,19 +11,25 @@ with gone as (
 delete from checkpoint_writes w using gone
 where w.thread_id = gone.thread_id and w.checkpoint_ns = gone.checkpoint_ns and w.checkpoint_id = gone.checkpoint_id;
 
--- name: copy_thread
-with c as (
+-- name: copied
+-- Part of a statement that copies a thread, as far as it says that there is one.
+c as (
     insert into checkpoints (thread_id, checkpoint_ns, checkpoint_id, parent_checkpoint_id, type, checkpoint, metadata)
-    select %(target)s, checkpoint_ns, checkpoint_id, parent_checkpoint_id, type, checkpoint,
+    select %(target)s::text, checkpoint_ns, checkpoint_id, parent_checkpoint_id, type, checkpoint,
         case when metadata ? 'thread_id' then metadata || jsonb_build_object('thread_id', %(target)s::text) else metadata end
-    from checkpoints where thread_id = %(source)s
+    from checkpoints where thread_id = %(source)s::text and {made}
     on conflict do nothing
 ), b as (
     insert into checkpoint_blobs (thread_id, checkpoint_ns, channel, version, type, blob)
-    select %(target)s, checkpoint_ns, channel, version, type, blob from checkpoint_blobs where thread_id = %(source)s
+    select %(target)s::text, checkpoint_ns, channel, version, type, blob
+    from checkpoint_blobs where thread_id = %(source)s::text and {made}
+    on conflict do nothing
+), w as (
+    insert into checkpoint_writes (thread_id, checkpoint_ns, checkpoint_id, task_id, task_path, idx, channel, type, blob)
+    select %(target)s::text, checkpoint_ns, checkpoint_id, task_id, task_path, idx, channel, type, blob
+    from checkpoint_writes where thread_id = %(source)s::text and {made}
     on conflict do nothing
 )
-insert into checkpoint_writes (thread_id, checkpoint_ns, checkpoint_id, task_id, task_path, idx, channel, type, blob)
-select %(target)s, checkpoint_ns, checkpoint_id, task_id, task_path, idx, channel, type, blob
-from checkpoint_writes where thread_id = %(source)s
-on conflict do nothing;
+
+-- name: copy_thread
+with {copied} select;

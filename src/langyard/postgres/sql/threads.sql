@@ -38,6 +38,9 @@ select {columns} from langyard.threads t where {conditions} order by {order} lim
 -- name: count
 select count(*) as n from langyard.threads t where {conditions};
 
+-- name: one_snapshot
+set transaction isolation level repeatable read;
+
 -- name: lock
 select thread_id, status, metadata, config, open_runs, revision from langyard.threads
 where thread_id = %(thread_id)s for update;
@@ -55,14 +58,21 @@ select pg_notify('langyard', 'state ' || c.thread_id)
 from changed c join langyard.thread_readers x on x.thread_id = c.thread_id and x.until > now();
 
 -- name: copy
--- What waits for an answer in the source waits in the copy; what runs or has failed there does neither here.
-insert into langyard.threads as t (thread_id, metadata, "values", interrupts, waiting, status, ttl_strategy, ttl, expires_at)
-select %(target)s, metadata, "values", interrupts, waiting, case when waiting then 'interrupted' else 'idle' end,
-    %(strategy)s::text, make_interval(secs => %(ttl_s)s::float8), now() + make_interval(secs => %(ttl_s)s::float8)
-from langyard.threads where thread_id = %(source)s
-returning t.thread_id, t.status, t.metadata, t.config, t."values"::text as "values", t.interrupts, t.error, t.created_at,
-    t.updated_at, t.state_updated_at, t.ttl_strategy, extract(epoch from t.ttl)::float8 as ttl_s, t.expires_at,
-    t.open_runs, t.revision;
+-- What waits for an answer in the source waits in the copy; what runs or has failed there does neither here. One statement
+-- with that which copies its checkpoints, and so of one moment.
+with made as (
+    insert into langyard.threads as t (thread_id, metadata, "values", interrupts, waiting, status, ttl_strategy, ttl, expires_at)
+    select %(target)s::text::uuid, metadata || %(metadata)s::jsonb, "values", interrupts, waiting,
+        case when waiting then 'interrupted' else 'idle' end,
+        %(strategy)s::text, make_interval(secs => %(ttl_s)s::float8), now() + make_interval(secs => %(ttl_s)s::float8)
+    from langyard.threads where thread_id = %(source)s::text::uuid
+    -- Sent a second time after its first answer was lost, it finds its own.
+    on conflict (thread_id) do nothing
+    returning t.thread_id, t.status, t.metadata, t.config, t."values"::text as "values", t.interrupts, t.error, t.created_at,
+        t.updated_at, t.state_updated_at, t.ttl_strategy, extract(epoch from t.ttl)::float8 as ttl_s, t.expires_at,
+        t.open_runs, t.revision
+), {copied}
+select * from made;
 
 -- name: open_runs
 select run_id from langyard.runs where thread_id = any(%(thread_ids)s) and status in ('pending', 'running');

@@ -163,10 +163,7 @@ def _add_copying(router: APIRouter, parts: Parts) -> None:
         except NotFound:
             raise Conflict("Conflict", code="thread_not_found") from None
         value, _ = await access.creating("threads", source, metadata={})
-        made = await parts.threads.copy(source)
-        if value["metadata"]:
-            made = await parts.threads.update(made.thread_id, value["metadata"])
-        return answer_json(plain(made))
+        return answer_json(plain(await parts.threads.copy(source, value["metadata"])))
 
     @router.get("/threads/{thread_id}/storage", responses={200: {"model": dict[str, Any]}, **problems(404, 422, 503)})
     async def get_storage(request: Request, thread_id: str) -> Response:
