@@ -156,6 +156,19 @@ def test_stopped_with_time_enough_a_run_ends_and_is_answered(folder):
 
 
 @pytest.mark.slow
+def test_stopped_when_its_clients_have_left_it_speaks_of_no_fault(folder):
+    with Served(folder, **QUICK, LANGYARD_DRAIN_GRACE_SECONDS="1") as server:
+        with pytest.raises(httpx.ReadTimeout):
+            server.http.post("/workflow/execute", json=EXECUTE, timeout=3)
+        until(lambda: trace(folder) == ["one"])
+        server.http.close()
+        assert server.stop(signal.SIGTERM, timeout_s=15) == 0
+        server._reading.join(10)
+        said = [line for line in iter(server._new.get, None) if line["level"] in ("error", "critical")]
+    assert (said, server.unreadable) == ([], [])
+
+
+@pytest.mark.slow
 def test_a_second_interrupt_ends_at_once_and_loses_nothing(folder):
     with Served(folder, **QUICK) as server:
         run_into_the_third(server)
