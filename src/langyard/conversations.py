@@ -265,17 +265,20 @@ class Conversations:
         if stream_mode:
             kwargs["stream_mode"] = list(stream_mode)
         check_id(user_id, "user_id")
-        wanted = check_id(session_id, "session_id") if session_id is not None else None
-        if wanted is None:
+        if session_id is not None:
+            wanted = check_id(session_id, "session_id")
+        else:
             # A run whose id was given may be asked for twice: both times it must be the same session that is made.
-            made = uuid5(run_id, "session") if run_id is not None else uuid4()
-            wanted = await self._sessions.ensure(user_id, str(made))
+            wanted = str(uuid5(run_id, "session") if run_id is not None else uuid4())
         request = RunRequest(
             run_id=run_id or uuid7(),
             graph_id=workflow,
             kwargs=kwargs,
             user_id=user_id,
             session_id=wanted,
+            session_ttl_s=self._sessions.ttl_s if revision is None else None,
+            thread_id=uuid7() if revision is None else None,
+            thread_metadata=session_rows.metadata(wanted, user_id),
             metadata={"session_id": wanted},
             multitask_strategy="enqueue" if revision is None else "reject",
             revision=revision,
@@ -285,6 +288,7 @@ class Conversations:
         if started is None and revision is not None:
             raise _nothing(wanted)
         if started is None:
+            # It is another's, or has expired, or is being made by another turn at this moment.
             await self._sessions.ensure(user_id, wanted)
             started = await self._runs.start(request, events=bool(stream_mode))
         if started is None:

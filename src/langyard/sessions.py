@@ -50,11 +50,11 @@ def check_id(value: str, name: str) -> str:
 
 
 class Sessions:
-    """All sessions of the database."""
+    """All sessions of the database. `ttl_s` is the life of one that nobody gave another."""
 
     def __init__(self, database: Database, *, ttl_s: float = 3600.0, grace_s: float = 86400.0) -> None:
         self._database = database
-        self._ttl_s = ttl_s
+        self.ttl_s = ttl_s
         self._grace_s = grace_s
 
     async def create(
@@ -67,7 +67,7 @@ class Sessions:
     ) -> Session:
         """A new session. Raises `Conflict` (`session_exists`) when the id is taken, be it by another user."""
         wanted, thread_id = _wanted(user_id, session_id), uuid7()
-        row = await rows.create(self._database, wanted, user_id, thread_id, data or {}, ttl_s or self._ttl_s)
+        row = await rows.create(self._database, wanted, user_id, thread_id, data or {}, ttl_s or self.ttl_s)
         if row is None:
             # An answer lost with its connection is asked for again: then the session that is there is this very one.
             row = await rows.find(self._database, wanted)
@@ -78,7 +78,7 @@ class Sessions:
     async def ensure(self, user_id: str, session_id: str) -> str:
         """The id again, now of a live session of this user: made if there was none. Raises `NotFound` as `get` does."""
         wanted = _wanted(user_id, session_id)
-        if await rows.create(self._database, wanted, user_id, uuid7(), {}, self._ttl_s) is None:
+        if await rows.create(self._database, wanted, user_id, uuid7(), {}, self.ttl_s) is None:
             row = await rows.find(self._database, wanted)
             if row is None or row["user_id"] != user_id or row["expired"]:
                 _explain(row, wanted, user_id)

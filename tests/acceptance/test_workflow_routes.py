@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
 import json
 from collections import Counter
 from collections.abc import AsyncIterator
@@ -97,6 +98,24 @@ async def test_a_run_that_had_to_wait_gets_its_input_unchanged(served: Served, d
     served.gate.open.set()
     await running
     assert (await queued).json()["result"]["log"][-1] == {"length": 12, "log": [1, 0.1, 2**53 + 1, None]}
+
+
+async def test_the_first_request_makes_the_session_and_its_thread_with_its_run(
+    served: Served, database: str, monkeypatch
+):
+    async def apart(*_: object) -> str:
+        raise AssertionError("the session was made in a statement of its own")
+
+    monkeypatch.setattr(served.app.sessions, "ensure", apart)
+    named = (await served.execute("echo", session_id="new")).json()["session_id"]
+    nameless = (await served.execute("echo")).json()["session_id"]
+    found = "select s.session_id, s.ttl, t.metadata from langyard.sessions s join langyard.threads t using (thread_id)"
+    with psycopg.connect(database) as connection:
+        made = {row[0]: row[1:] for row in connection.execute(found)}
+    hour = dt.timedelta(hours=1)
+    assert made == {
+        name: (hour, {"graph_id": "echo", "session_id": name, "user_id": "ada"}) for name in (named, nameless)
+    }
 
 
 async def test_many_first_requests_of_one_session_all_run(served: Served):

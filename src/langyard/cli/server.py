@@ -26,8 +26,8 @@ _YOUNG = 20_000
 
 
 def _expected(record: logging.LogRecord) -> bool:
-    """While it ends: an answer that is cut so that its client waits on elsewhere is no fault of the application, nor is a
-    request that is given up because its client has left."""
+    """While it ends, an answer that is cut so that its client waits on elsewhere is no fault of the application, nor is
+    a request that is given up because its client has left."""
     given_up = record.exc_info is not None and isinstance(record.exc_info[1], asyncio.CancelledError)
     return not given_up and "without completing response" not in record.getMessage()
 

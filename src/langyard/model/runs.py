@@ -34,10 +34,11 @@ class Ttl:
 class RunRequest:
     """A run to be made. `kwargs` are the Agent Server's (input, command, config, context, stream_mode, durability …).
 
-    Exactly one of `thread_id` and `session_id` says where; with `may_create` a missing thread is made. With `revision`
-    the run is made only if the thread has not changed since it had that one. `inherited` is metadata that the thread's
-    and the run's own go over. A `temporary` run goes with its thread once it has ended, at once unless it is `lasting`:
-    somebody will come for its end. `ttl` is how long a thread is kept that is made here.
+    One of `thread_id` and `session_id` says where. With `may_create` a missing thread is made; with `session_ttl_s` a
+    missing session of that life, on a new thread that has then the id `thread_id`. With `revision` the run is made only
+    if the thread has not changed since it had that one. `inherited` is metadata that the thread's and the run's own go
+    over. A `temporary` run goes with its thread once it has ended, at once unless it is `lasting`: somebody will come
+    for its end. `ttl` is how long a thread is kept that is made here.
     `awaited`: whoever starts it waits for its end, whichever process brings it.
     `priority` is one of PRIORITIES. Runs of a `fairness_group` share their turns in the queue; without one, those of a
     user do, else those of an assistant, else those of a graph.
@@ -49,6 +50,7 @@ class RunRequest:
     user_id: str | None = None
     thread_id: UUID | None = None
     session_id: str | None = None
+    session_ttl_s: float | None = None
     assistant_id: UUID | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
     inherited: Mapping[str, Any] = field(default_factory=dict)

@@ -121,6 +121,7 @@ def start_params(
         "run_id": request.run_id,
         "thread_id": request.thread_id,
         "session_id": request.session_id,
+        "session_ttl_s": request.session_ttl_s,
         "assistant_id": request.assistant_id,
         "graph_id": request.graph_id,
         "user_id": request.user_id,

@@ -26,7 +26,7 @@ async def create(
         "user_id": user_id,
         "thread_id": thread_id,
         "data": serde.dumps(data).decode(),
-        "metadata": serde.dumps({"session_id": session_id, "user_id": user_id}).decode(),
+        "metadata": serde.dumps(metadata(session_id, user_id)).decode(),
         "ttl_s": ttl_s,
     }
     try:
@@ -34,6 +34,11 @@ async def create(
     except psycopg.errors.UniqueViolation:
         # Two made it at once; this one's thread was rolled back with it.
         return None
+
+
+def metadata(session_id: str, user_id: str) -> dict[str, str]:
+    """What the thread of a session has as its metadata from the first; `start` makes one too."""
+    return {"session_id": session_id, "user_id": user_id}
 
 
 async def find(database: Database, session_id: str) -> Row | None:

@@ -2,7 +2,7 @@
 -- no run row but the one it inserts.
 
 -- name: start
--- Slides the session (if one is named), makes its thread busy, inserts the run, and claims it at once when a worker is
+-- Slides the session (if one is named) or makes it, makes its thread busy, inserts the run, and claims it at once when a worker is
 -- offered and nothing else is open on the thread. The latest checkpoint comes along; `fresh` says the thread was made
 -- here, `seen` the revision this statement's snapshot read: when it differs from `revision`, the thread changed
 -- meanwhile and the checkpoint must be read again. A thread that is read as a whole has the run announced. No row: no such session or thread, it is busy and
@@ -11,15 +11,25 @@ with session as (
     update langyard.sessions s set last_accessed = now(), expires_at = now() + s.ttl
     where s.session_id = %(session_id)s and s.user_id = %(user_id)s and s.expires_at > now()
     returning s.thread_id
+), made as (
+    -- Of two that make it at once one gets no row, and asks again.
+    insert into langyard.sessions (session_id, user_id, thread_id, ttl, expires_at)
+    select %(session_id)s::text, %(user_id)s, %(thread_id)s::uuid, make_interval(secs => %(session_ttl_s)s::float8),
+        now() + make_interval(secs => %(session_ttl_s)s::float8)
+    where %(session_ttl_s)s::float8 is not null and not exists (select from session)
+        and not exists (select from langyard.sessions x where x.session_id = %(session_id)s::text)
+    on conflict do nothing
+    returning thread_id
 ), target as (
     select coalesce((select thread_id from session), %(thread_id)s) as thread_id
-    where %(session_id)s::text is null or exists (select from session)
+    where %(session_id)s::text is null or exists (select from session) or exists (select from made)
 ), thread as (
     insert into langyard.threads as t (thread_id, status, open_runs, metadata, ttl_strategy, ttl, expires_at)
     select target.thread_id, 'busy', 1, %(thread_metadata)s::jsonb, %(ttl_strategy)s::text,
         make_interval(secs => %(ttl_s)s::float8), now() + make_interval(secs => %(ttl_s)s::float8)
     from target
-    where %(may_create)s or exists (select from langyard.threads x where x.thread_id = target.thread_id)
+    where %(may_create)s or exists (select from made)
+        or exists (select from langyard.threads x where x.thread_id = target.thread_id)
     on conflict (thread_id) do update set
         status = 'busy',
         open_runs = t.open_runs + 1,

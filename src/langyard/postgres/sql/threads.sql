@@ -132,8 +132,8 @@ from c, w;
 
 -- name: standing
 select t.thread_id, t.priority, t.fairness_group, t.metadata from langyard.threads t
-where t.thread_id = coalesce(%(thread_id)s::uuid, (
-    select s.thread_id from langyard.sessions s where s.session_id = %(session_id)s::text));
+where t.thread_id = coalesce(
+    (select s.thread_id from langyard.sessions s where s.session_id = %(session_id)s::text), %(thread_id)s::uuid);
 
 -- name: keep_standing
 update langyard.threads set priority = %(priority)s, fairness_group = %(fairness_group)s
