@@ -42,7 +42,7 @@ def step(name):
 
 async def block(state: State) -> State:
     say("block")
-    time.sleep(6)
+    time.sleep(float((HERE / "seconds").read_text()))
     return {"visited": ["block"]}
 
 steps = StateGraph(State).add_sequence([(name, step(name)) for name in ("one", "two", "three", "four")])
@@ -113,7 +113,11 @@ def test_killed_in_the_middle_a_run_goes_on_from_its_last_checkpoint(folder, wit
 
 @pytest.mark.slow
 def test_a_node_that_blocks_stalls_neither_health_nor_its_lease(folder):
-    with Served(folder, LANGYARD_LEASE_TTL_SECONDS="2", LANGYARD_LEASE_RENEW_SECONDS="0.5") as server:
+    # `BLOCK_SECONDS=45 make test ARGS="-k blocks_stalls"` is the long form, on the lease that is the default.
+    seconds = os.environ.get("BLOCK_SECONDS")
+    lease = {} if seconds else {"LANGYARD_LEASE_TTL_SECONDS": "2", "LANGYARD_LEASE_RENEW_SECONDS": "0.5"}
+    (folder / "seconds").write_text(seconds or "6")
+    with Served(folder, **lease) as server:
         asked = server.ask("/workflow/execute", {**EXECUTE, "workflow_type": "stall"})
         until(lambda: trace(folder) == ["block"])
         slowest, answers = 0.0, 0

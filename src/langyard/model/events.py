@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 import time
 from dataclasses import dataclass
 from uuid import UUID
 
 _MS = 1000
+GAP = "gap"
+"""In the log, in the place of events that could not be stored: `{"lost": n}`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +32,11 @@ class ThreadEvent(Event):
     """An event to a reader of the whole thread, who has to know of which run it is."""
 
     run_id: UUID
+
+
+def missing(event: Event) -> int:
+    """How many events are not in the log in the place of this one; 0 when it is an event itself."""
+    return int(json.loads(event.data)["lost"]) if event.name == GAP else 0
 
 
 class Sequence:

@@ -29,6 +29,8 @@ WRITE, _WRITE_KEEPING = (_SQL["write"].replace("{kept}", part) for part in ("", 
 LINGER_S = 0.004
 # Beyond this much unwritten data, writers wait: a database that is away must not fill the memory.
 HIGH_WATER = 64 * 1024 * 1024
+# Nobody can make events wait: beyond so much they are left out of the log, and whoever reads it is told.
+CROWDED = 2 * HIGH_WATER
 # PostgreSQL takes no message of a gigabyte: what comes near is sent in halves, one run that wants so much is refused.
 _LARGE = 512 * 1024 * 1024
 _LARGEST = 1023 * 1024 * 1024
@@ -226,6 +228,11 @@ class Writer:
             self._urgent.set()
         return self._batch
 
+    @property
+    def crowded(self) -> bool:
+        """Whether so much is unwritten that not even an event may be put."""
+        return self._batch is not None and self._batch.size > CROWDED
+
     async def room(self) -> None:
         """Wait while too much is unwritten."""
         if not self._room.is_set():
@@ -382,15 +389,12 @@ def _weight(batch: Batch) -> int:
 
 
 def _too_large(batch: Batch) -> TooLarge:
-    return TooLarge(
-        f"The run wants {_weight(batch) / 1e6:,.0f} MB stored at once, and PostgreSQL takes less than 1,074 MB.",
-        code="state_too_large",
-    )
+    size = _weight(batch) / 1e6
+    text = f"The run wants {size:,.0f} MB stored at once, and PostgreSQL takes less than 1,074 MB."
+    return TooLarge(text, code="state_too_large")
 
 
 def _too_slow(batch: Batch) -> Unavailable:
-    return Unavailable(
-        f"The run wants {_weight(batch) / 1e6:,.1f} MB stored at once, which took PostgreSQL longer than its "
-        "statement_timeout lets it, again and again.",
-        code="state_too_slow",
-    )
+    size = _weight(batch) / 1e6
+    text = f"To store the {size:,.1f} MB that the run wants stored takes PostgreSQL longer than its statement_timeout."
+    return Unavailable(text, code="state_too_slow")

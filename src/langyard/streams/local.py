@@ -9,7 +9,7 @@ from types import TracebackType
 from uuid import UUID
 
 from langyard.model.errors import Unavailable
-from langyard.model.events import Event
+from langyard.model.events import Event, missing
 from langyard.model.runs import RunEnd
 
 LEFT = "This server is stopping, and the run goes on elsewhere; ask again."
@@ -74,7 +74,10 @@ class Subscription:
             event = self._queue.popleft()
             if event.seq > self.after:
                 self.after = event.seq
-                taken.append(event)
+                if lost := missing(event):
+                    self.lost += lost
+                else:
+                    taken.append(event)
         return taken
 
     def replay(self, events: Iterable[Event]) -> None:

@@ -7,11 +7,15 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from langyard.model.events import Event, Sequence
+from langyard import serde
+from langyard.model.events import GAP, Event, Sequence
 from langyard.model.runs import RunEnd
 from langyard.postgres.writer import Lease, Writer
 from langyard.streams.local import LocalBus
 from langyard.streams.port import Ended, NoRelay, Relay
+
+# About what an event takes in memory besides its data.
+_WEIGHT = 256
 
 
 class Outlet:
@@ -39,6 +43,8 @@ class Outlet:
         self._watched = watched
         self._sequence = sequence or Sequence()
         self._stored = 0
+        # Left out of the log since so much is unwritten, and the number of the last of them.
+        self._lost = self._lost_upto = 0
 
     @property
     def run_id(self) -> UUID:
@@ -74,7 +80,7 @@ class Outlet:
         event = Event(self._sequence.next(), name, data)
         after = self._stored
         if self.stored:
-            self._store(event)
+            self._store(event, last=True)
             self._stored = event.seq
         return Last(event, after)
 
@@ -90,8 +96,17 @@ class Outlet:
             self._relay.finish(Ended(end, self._stored))
         self._bus.finish(end)
 
-    def _store(self, event: Event) -> None:
-        batch = self._writer.batch(len(event.data))
+    def _store(self, event: Event, *, last: bool = False) -> None:
+        if self._writer.crowded and not last:
+            self._lost, self._lost_upto = self._lost + 1, event.seq
+            return
+        if self._lost:
+            self._put(Event(self._lost_upto, GAP, serde.dumps({"lost": self._lost})))
+            self._lost = 0
+        self._put(event)
+
+    def _put(self, event: Event) -> None:
+        batch = self._writer.batch(len(event.data) + _WEIGHT)
         lease = self._lease
         batch.events[lease.run_id, event.seq] = (batch.index(lease), lease.thread_id, event.name, event.data)
         if self.followed:

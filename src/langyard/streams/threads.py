@@ -20,7 +20,7 @@ from uuid import UUID
 
 from langyard import serde
 from langyard.model.errors import LangyardError, NotFound
-from langyard.model.events import Event, Sequence, ThreadEvent
+from langyard.model.events import Event, Sequence, ThreadEvent, missing
 from langyard.model.runs import ENDED, RunEnd
 from langyard.model.stopping import stop
 from langyard.postgres.database import Database
@@ -131,8 +131,9 @@ class ThreadReader:
         """Put earlier events before those that came meanwhile: the last of them, if there are too many."""
         if earlier:
             self._floor = earlier[-1].seq
-            self.lost += max(0, len(earlier) - self._limit)
-            earlier = earlier[-self._limit :]
+            there = [event for event in earlier if not missing(event)]
+            self.lost += sum(map(missing, earlier)) + max(0, len(there) - self._limit)
+            earlier = there[-self._limit :]
             self._queue = deque([*earlier, *(event for event in self._queue if event.seq > self._floor)])
             self._ready.set()
 
