@@ -66,7 +66,8 @@ _ORPHANS = {
     "where not exists (select from langyard.runs r where r.run_id = e.run_id)",
     "checkpoints of no thread": "select thread_id as what from checkpoints c "
     "where not exists (select from langyard.threads t where t.thread_id::text = c.thread_id)",
-    "checkpoints of no run": "select metadata ->> 'run_id' as what from checkpoints c "
+    # Deleted while another was open on the thread, a run leaves those that the other goes on from.
+    "checkpoints of no run": "select metadata ->> 'run_id' as what, thread_id as thread from checkpoints c "
     "where metadata ->> 'run_id' is not null "
     "and not exists (select from langyard.runs r where r.run_id::text = c.metadata ->> 'run_id')",
     # An answer on a thread where nothing ever ran: LangGraph writes it to a checkpoint that it never stores.
@@ -193,7 +194,7 @@ class Checker:
 
     def _orphaned(self) -> Iterator[Violation]:
         for kind, found in self._orphans.items():
-            rows = [row for row in found if row["what"] not in self._history.mutilated]
+            rows = [row for row in found if row.get("thread", row["what"]) not in self._history.mutilated]
             if rows:
                 yield Violation("nothing is left behind", f"{len(rows)} {kind}: {rows[0]['what']}")
 

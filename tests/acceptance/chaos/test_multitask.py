@@ -103,6 +103,13 @@ class Multitask(RuleBasedStateMachine):
         self._join()
 
     def teardown(self) -> None:
+        try:
+            self._examine()
+        finally:
+            # Also what was found wrong: the next example would be blamed for it.
+            self.place.clear()
+
+    def _examine(self) -> None:
         self._join()
         assert self.place.call(quiet(self.place)), "runs are still open: one that never ends, or a thread that is stuck"
         violations = self.place.call(Checker(self.place, self.history).check())
@@ -113,7 +120,6 @@ class Multitask(RuleBasedStateMachine):
             rows = {row[0]: row[1:] for row in connection.execute(sql, [self.threads]).fetchall()}
         self._first_come_first_served(rows)
         self._rejected_rightly(rows)
-        self.place.clear()
 
     def _first_come_first_served(self, rows: dict[str, Any]) -> None:
         """Of two on a thread, the one that was taken before the other was asked for begins before it."""
