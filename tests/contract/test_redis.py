@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from types import SimpleNamespace
 from typing import Any
+from uuid import uuid4
 
 import psycopg
 import pytest
@@ -206,3 +207,18 @@ async def test_while_all_is_well_the_log_is_not_read(ends: OverRedis, monkeypatc
         assert asked == []
         await ends.finish(outlet)
         assert await all_of(reader)
+
+
+async def test_who_is_watched_while_it_connects_is_not_forgotten(redis_server: RedisServer):
+    relay, watched = at(redis_server.url), []
+    relay.start(Heard(lambda part: None, lambda ended: None, lambda kind, text: None, lambda: None))
+    try:
+        async with asyncio.timeout(30):
+            # One with every turn of the loop: some while what is known is on its way to be subscribed to.
+            while not relay.live:
+                watched.append(uuid4())
+                relay.watch(watched[-1])
+                await asyncio.sleep(0)
+        await until(lambda: {f"langyard:run:{run_id}" for run_id in watched} <= set(redis_server.channels()))
+    finally:
+        await relay.close()

@@ -61,7 +61,7 @@ class RedisRelay:
         self._signalled = False
         self._lock = threading.Lock()
         self._bytes = 0
-        self._speaks = self._listens = self._closing = False
+        self._speaks = self._listens = self._subscribes = self._closing = False
         self._was_live: bool | None = None
         self._latency_ms: float | None = None
         self._chores: list[asyncio.Task[None]] = []
@@ -121,7 +121,7 @@ class RedisRelay:
         self._put((kind, text), 0)
 
     def _ask(self, what: str, run_id: UUID) -> None:
-        if self._listens:
+        if self._subscribes:
             self._asks.append((what, run_id))
             self._asking.set()
 
@@ -155,7 +155,7 @@ class RedisRelay:
                     self._speaks = False
                     self._empty()
                 else:
-                    self._listens = False
+                    self._listens = self._subscribes = False
                     self._asks.clear()
                 if connection is not None:
                     with contextlib.suppress(*_AWAY):
@@ -208,6 +208,8 @@ class RedisRelay:
 
     async def _listen(self, connection: AbstractConnection) -> None:
         self._asks.clear()
+        # From here on, not from the answer on: what is asked in between is not among what is sent.
+        self._subscribes = True
         await connection.send_command("SUBSCRIBE", _NOTES, *(f"{_RUN}{run_id}" for run_id in self._watched))
         await connection.read_response()
         self._listens = True
