@@ -180,7 +180,11 @@ class Runs:
             if events:
                 reader.close()
                 return await self.join(request.run_id, after=0)
-            await rows.watch(self._database, request.run_id, events=False)
+            try:
+                await rows.watch(self._database, request.run_id, events=False)
+            except BaseException:  # cancelled or failed: nobody will read
+                reader.close()
+                raise
         return StartedRun(started.run, reader)
 
     def check_many(self, count: int) -> None:

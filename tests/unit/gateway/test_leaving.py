@@ -8,6 +8,7 @@ from typing import Any
 from uuid import uuid4
 
 import httpx
+import psycopg
 import pytest
 from starlette.responses import Response
 
@@ -17,6 +18,8 @@ from langyard.gateway.protocols.a2a.streams import AgentStream
 from langyard.gateway.sse import EventStream
 from langyard.graphs.loopback import Loopback
 from langyard.model.errors import Unavailable
+from langyard.model.ids import uuid7
+from langyard.model.runs import RunRequest
 from langyard.streams import LocalBus, Subscription
 from tests.unit.gateway.serving import Served, until
 
@@ -89,3 +92,26 @@ async def test_user_code_that_is_cancelled_before_the_answer_begins_leaves_nothi
         with pytest.raises(asyncio.CancelledError):
             await asking
         await until(lambda: len(asyncio.all_tasks()) <= before - 2)
+
+
+AWAY = """
+create function langyard.away() returns trigger language plpgsql
+    as $$ begin raise exception 'gone' using errcode = 'admin_shutdown'; end $$;
+create trigger away before update of watched on langyard.runs for each row execute function langyard.away();
+"""
+
+
+async def test_a_run_that_is_there_and_cannot_be_watched_has_nobody_waiting(served: Served, database: str):
+    request = RunRequest(uuid7(), "gate", {"input": {}}, thread_id=uuid4(), may_create=True)
+    runs = served.app.runs
+    first = await runs.start(request, events=False)
+    assert first is not None
+    await served.gate.reached()
+    with psycopg.connect(database, autocommit=True) as connection:
+        # As if another process had it, and the database went away in between.
+        connection.execute("update langyard.runs set worker_id = gen_random_uuid()")
+        connection.execute(AWAY)
+    with pytest.raises(Unavailable):
+        await runs.start(request, events=False)
+    first.reader.close()
+    assert served.app.bus.open_readers == 0
