@@ -176,16 +176,20 @@ class Runs:
             if self._departing:
                 reader.leave()
         elif started.claimed is None:
-            # Stored before: by an attempt whose answer was lost, or by another process under the same id.
-            if events:
-                reader.close()
-                return await self.join(request.run_id, after=0)
-            try:
-                await rows.watch(self._database, request.run_id, events=False)
-            except BaseException:  # cancelled or failed: nobody will read
-                reader.close()
-                raise
+            return await self._started_before(started.run, reader)
         return StartedRun(started.run, reader)
+
+    async def _started_before(self, run: Run, reader: Subscription) -> StartedRun:
+        """By an attempt whose answer was lost, or by another process under the same id."""
+        if reader.events:
+            reader.close()
+            return await self.join(run.run_id, after=0)
+        try:
+            await rows.watch(self._database, run.run_id, events=False)
+        except BaseException:  # cancelled or failed: nobody will read
+            reader.close()
+            raise
+        return StartedRun(run, reader)
 
     def check_many(self, count: int) -> None:
         """Raises `Limited` when so many runs have no room together."""
