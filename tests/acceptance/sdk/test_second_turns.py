@@ -6,13 +6,17 @@ Its watcher subscribes when the stream is entered, usually before the run it is 
 from __future__ import annotations
 
 import asyncio
+import operator
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Annotated, Any
 from uuid import uuid4
 
 import psycopg
 import pytest
+from langgraph.graph import START, StateGraph
+from langgraph.types import interrupt
 from langgraph_sdk import get_client, get_sync_client
+from typing_extensions import TypedDict
 
 from langyard.gateway.agent.protocol import feeds
 from tests.acceptance.sdk.agents import Agents
@@ -43,6 +47,22 @@ async def test_twenty_turns_each_end_with_their_own_state(agents: Agents, transp
         ):
             await thread.run.start(input={"x": 30})
             assert await thread.output == {"x": 30, "log": ["slept"] * turn}
+
+
+async def test_turns_at_one_server_and_the_other(agents: Agents, database: str, monkeypatch: pytest.MonkeyPatch):
+    """What one has told a watcher the other does not know."""
+    monkeypatch.setattr(feeds, "_GLANCE_S", 2.0)  # a busy machine may take longer than a moment
+    thread_id = str(uuid4())
+    async with running(database) as other:
+        for turn in range(1, 11):
+            async with (
+                asyncio.timeout(DEADLINE_S),
+                client((agents, other)[turn % 2]).threads.stream(
+                    thread_id=thread_id, assistant_id="sleeping"
+                ) as thread,
+            ):
+                await thread.run.start(input={"x": 30})
+                assert await thread.output == {"x": 30, "log": ["slept"] * turn}
 
 
 async def test_turns_of_the_synchronous_client(agents: Agents):
@@ -117,7 +137,43 @@ async def test_a_watcher_that_nobody_follows_with_a_run_is_told_what_was(agents:
         assert [said(one) for one in await until(found, "completed")] == ["running", "completed"]
 
 
-async def test_a_run_that_was_over_before_it_could_be_watched_is_told_at_once(
+class Asked(TypedDict, total=False):
+    log: Annotated[list[str], operator.add]
+
+
+def insisting() -> StateGraph[Asked]:
+    """A graph that asks twice."""
+    graph = StateGraph(Asked)
+    graph.add_node("a", lambda state: {"log": [interrupt("first?")]})
+    graph.add_node("b", lambda state: {"log": [interrupt("second?")]})
+    graph.add_edge(START, "a")
+    graph.add_edge("a", "b")
+    return graph
+
+
+async def test_an_answer_in_a_stream_of_its_own_hears_of_the_next_question_only(
+    agents: Agents, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(feeds, "_GLANCE_S", 2.0)
+    agents.app.graphs.register("insisting", insisting())
+    for _ in range(3):
+        thread_id = str(uuid4())
+        asked: list[Any] = []
+        answers: list[Any] = [{}, "one", "two"]
+        for given in answers:
+            async with (
+                asyncio.timeout(DEADLINE_S),
+                client(agents).threads.stream(thread_id=thread_id, assistant_id="insisting") as thread,
+            ):
+                await thread.run.start(input=given)
+                async for _values in thread.values:
+                    pass
+                asked.append([one["value"] for one in thread.interrupts])
+        assert asked == [["first?"], ["second?"], []]
+        assert (await agents.sdk.threads.get_state(thread_id))["values"] == {"log": ["one", "two"]}
+
+
+async def test_a_run_that_was_over_before_it_could_be_watched_is_told_soon(
     agents: Agents, monkeypatch: pytest.MonkeyPatch
 ):
     thread_id = str(uuid4())

@@ -71,8 +71,8 @@ class Wanted:
 
     Only those numbered above `since`, and not those of our event `after` and before, nor up to that of `after_id`. With
     a `current` run, those up to number `upto` do not tell how earlier ones ended: a client would take it for the end of
-    this one, or that they asked. With a `past` run, none of its are wanted. `held`: it is not known yet what is
-    (`feeds`).
+    this one, or that they asked. With a `past` run, none of its are wanted. For `held_s`
+    seconds it is not known yet what is (`feeds`).
     """
 
     channels: frozenset[str]
@@ -84,7 +84,7 @@ class Wanted:
     current: UUID | None = None
     upto: int = 0
     past: UUID | None = None
-    held: bool = False
+    held_s: float = 0.0
 
     @property
     def watches(self) -> bool:

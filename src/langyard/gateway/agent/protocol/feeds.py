@@ -21,8 +21,9 @@ from langyard.gateway.parts import Parts
 from langyard.model.errors import Unavailable
 from langyard.streams.threads import ThreadReader, ThreadReaders
 
-# How long a client may take from subscribing to making its run.
+# How long a client may take from subscribing to making its run, if it does both at once on a busy machine; and usually.
 _PATIENCE_S = 2.0
+_GLANCE_S = 0.25
 # How long ago the run was made that a client has made just before it subscribes.
 _FRESH_S = 2.0
 _LONG_OVER_S = 10.0
@@ -103,9 +104,10 @@ class Viewer:
     """A place in a feed.
 
     A client that watches a thread may be about to make a run, and takes the end it is told of for that run's. Where the
-    last run is over, what it is told of it is held back for a moment: a run that is made by then is the only one it
-    hears of. It is not held back of a run so young that the client may have made it just now, unless somebody who
-    watches the thread has heard of its end; and a good end of long ago is in the thread's state, where it is looked up.
+    last run is over, what it is told of it is held back: a run that is made by then is the only one it hears of. That
+    is for a moment only where it matters that it be told soon: of a question that waits for it, and of a run so young
+    that it may have made it just now, unless somebody who watches the thread has heard of its end. A good end of long
+    ago is in the thread's state, where it is looked up.
     """
 
     __slots__ = ("_feeds", "feed", "place", "ready", "thread_id")
@@ -144,17 +146,20 @@ class Viewer:
         if latest is None:
             return found
         found = replace(found, current=latest.run_id, upto=self.feed.derived.seen)
-        if latest.over_s is None or latest.thread_status in ("busy", "interrupted"):
+        if latest.over_s is None or latest.thread_status == "busy":
             return found
+        if latest.thread_status == "interrupted":
+            return replace(found, held_s=_GLANCE_S)
         if latest.status == "success" and latest.over_s > _LONG_OVER_S:
             return silent(found)
-        return replace(found, held=latest.age_s > _FRESH_S or latest.run_id in self._feeds.known_over)
+        old = latest.age_s > _FRESH_S or latest.run_id in self._feeds.known_over
+        return replace(found, held_s=_PATIENCE_S if old else _GLANCE_S)
 
     async def decided(self, held: Wanted) -> Wanted:
         """What was held, once another run has been made or nobody seems to make one."""
         feed, place = self.feed, self.feed.next
         with suppress(TimeoutError):
-            async with asyncio.timeout(_PATIENCE_S):
+            async with asyncio.timeout(held.held_s):
                 while not feed.ended and (feed.next == place or feed.envelopes[-1].run_id == held.current):
                     self.ready.clear()
                     await self.ready.wait()
@@ -162,7 +167,7 @@ class Viewer:
             latest = await self._feeds.readers.latest(self.thread_id)
             if latest is not None and latest.run_id != held.current:
                 return silent(held)
-        return replace(held, held=False)
+        return replace(held, held_s=0.0)
 
     def told(self, wanted: Wanted, envelopes: Iterable[Envelope]) -> None:
         """These go out to a client that wanted them."""
@@ -228,4 +233,4 @@ class Feeds:
 
 def silent(wanted: Wanted) -> Wanted:
     """The same, but nothing of what is over."""
-    return replace(wanted, since=wanted.upto, past=wanted.current, held=False)
+    return replace(wanted, since=wanted.upto, past=wanted.current, held_s=0.0)

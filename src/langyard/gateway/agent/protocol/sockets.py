@@ -123,7 +123,7 @@ class Conversation:
             asked = await self._viewer.start(filters)
             self._gapless(asked)
             subscription_id = str(uuid4())
-            if asked.held:
+            if asked.held_s:
                 self._hold(subscription_id, asked)
                 return {"subscription_id": subscription_id, "replayed_events": 0}
             replayed = await self._replay([asked])

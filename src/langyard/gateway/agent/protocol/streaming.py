@@ -30,7 +30,7 @@ class EnvelopeStream(Lasting):
     async def write(self, send: Send) -> None:
         """Envelopes, comments in silence, a word on what was lost."""
         viewer, wanted, shows = self._viewer, self._wanted, False
-        if wanted.held:
+        if wanted.held_s:
             wanted = await viewer.decided(wanted)
         while True:
             if not await viewer.wait(self._heartbeat_s):
