@@ -136,6 +136,23 @@ async def test_a_run_that_is_refused_supersedes_nothing(bench):
     assert ((await bench.thread())["status"], (await bench.thread())["open_runs"]) == ("busy", 1)
 
 
+@pytest.mark.parametrize("action", ["interrupt", "rollback"])
+async def test_a_run_that_cannot_even_be_settled_is_not_tried_for_ever(bench, action):
+    claimed = await bench.start(claimed=True)
+    await cancelling.cancel(bench.database, claimed.run_id, action=action, **ASKED)
+    for _ in range(5):
+        await bench.die()
+        assert [run.run_id for run in await bench.claim()] == [claimed.run_id]
+    await bench.die()
+    found = await bench.run(claimed)
+    assert found is not None
+    assert (found["status"], found["error"]["error"]) == (
+        "interrupted" if action == "interrupt" else "error",
+        "WorkerLost",
+    )
+    assert ((await bench.thread())["status"], (await bench.thread())["open_runs"]) == ("error", 0)
+
+
 async def test_a_claim_that_seems_lost_is_adopted_with_a_new_fence(bench):
     claimed = await bench.start(claimed=True)
     await bench.database.execute("update langyard.runs set started_at = now() - interval '1 minute'")

@@ -15,7 +15,7 @@ delete from langyard.workers where worker_id = %(worker_id)s;
 -- Takes the runs of workers that stopped renewing: back to pending for the next attempt, or into quarantine after the last.
 -- One that has a single attempt left leaves the queue (`ready`, `turn`): its claims are those of `suspects`. If it was not
 -- there for five leases when the worker died, those that were had no part in that death.
--- One that is to stop goes back in any case: the next worker does not execute it, it settles what is left of it.
+-- One that is to stop goes back twice as often: the next worker does not execute it, it settles what is left of it.
 -- A server that was itself away must first give the living time to renew, hence the postmaster's age. The fence grows
 -- here already, so that a worker which wakes between burial and the next claim is refused as well. Whoever waits for the
 -- run waits elsewhere from now on, and whoever reads, or comes back to read, is told of the next attempt.
@@ -34,14 +34,14 @@ with dead as (
     order by r.run_id
     for update of r skip locked
 ), met as (
-    select o.*, o.wanted and o.deaths >= %(max_attempts)s as last,
+    select o.*, o.deaths >= %(max_attempts)s * (case when o.wanted then 1 else 2 end) as last,
         o.started_at > coalesce(b.renewed_at, o.started_at) - make_interval(secs => 5 * %(ttl_s)s) as young
     from orphan o left join buried b using (worker_id)
 ), judged as (
     select m.*, m.last and (m.young or not bool_or(m.last and m.young) over (partition by m.worker_id)) as lost from met m
 ), taken as (
     update langyard.runs r set
-        status = case when lost then 'error' else 'pending' end,
+        status = case when not lost then 'pending' when r.cancel_action = 'interrupt' then 'interrupted' else 'error' end,
         error = case when lost then jsonb_build_object(
             'error', 'WorkerLost', 'message', 'The worker died ' || j.deaths || ' times while it ran this; it is not tried again.') end,
         deaths = case when j.last and not lost then r.deaths else j.deaths end,
@@ -57,7 +57,7 @@ with dead as (
     update langyard.threads t set
         open_runs = t.open_runs - 1, revision = t.revision + 1, error = taken.error, updated_at = now(),
         status = case when t.open_runs > 1 then 'busy' else 'error' end
-    from taken where t.thread_id = taken.thread_id and taken.status = 'error'
+    from taken where t.thread_id = taken.thread_id and taken.status <> 'pending'
     returning t.thread_id
 )
 select run_id, status,

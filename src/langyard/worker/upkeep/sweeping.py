@@ -42,6 +42,6 @@ async def _bury(database: Database, options: Options, counters: Counters) -> boo
     taken = await bury(database, ttl_s=options.lease_ttl_s, max_attempts=options.max_attempts)
     for run_id, status in taken:
         counters.recovered += status == "pending"
-        counters.quarantined += status == "error"
+        counters.quarantined += status != "pending"
         log.warning("a worker died; its run is %s", status, extra={"run_id": str(run_id)})
     return bool(taken)
