@@ -87,7 +87,12 @@ def undeclared(folder: Path, declared: list[str]) -> Iterator[str]:
     for requirement in requirements:  # psycopg[pool] declares psycopg-pool
         for extra in requirement.extras:
             brought = [Requirement(each) for each in requires(requirement.name) or []]
-            names |= {canonicalize_name(r.name) for r in brought if r.marker and r.marker.evaluate({"extra": extra})}
+            # Because of the extra, not of the Python that runs this.
+            names |= {
+                canonicalize_name(r.name)
+                for r in brought
+                if r.marker and r.marker.evaluate({"extra": extra}) and not r.marker.evaluate({"extra": ""})
+            }
     distributions = packages_distributions()
     for package, path in imported(folder).items():
         if not names & {canonicalize_name(name) for name in distributions.get(package, [])}:

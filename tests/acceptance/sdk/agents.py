@@ -104,4 +104,5 @@ async def serving(database: str, **settings: Any) -> AsyncIterator[Agents]:
     async with serve(database, **settings) as served:
         for name, graph in {"parent": parent(), "branching": branching(), "factory": factory}.items():
             served.app.graphs.register(name, graph, description=f"What {name} does.")
-        yield Agents(served, get_client(url=str(served.http.base_url)))
+        async with get_client(url=str(served.http.base_url)) as sdk:
+            yield Agents(served, sdk)

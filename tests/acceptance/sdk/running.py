@@ -195,4 +195,5 @@ async def running(database: str, **settings: Any) -> AsyncIterator[Agents]:
     async with serve(database, **settings) as served:
         for name, graph in GRAPHS.items():
             served.app.graphs.register(name, graph)
-        yield Agents(served, get_client(url=str(served.http.base_url)))
+        async with get_client(url=str(served.http.base_url)) as sdk:
+            yield Agents(served, sdk)

@@ -31,7 +31,8 @@ def client(agents: Agents) -> Any:
 async def test_a_run_gives_values_and_its_output(agents: Agents, transport: str):
     async with (
         asyncio.timeout(DEADLINE_S),
-        client(agents).threads.stream(assistant_id="steps", transport=transport) as thread,
+        client(agents) as sdk,
+        sdk.threads.stream(assistant_id="steps", transport=transport) as thread,
     ):
         started = await thread.run.start(input={"x": 1})
         assert started["run_id"]
@@ -44,7 +45,8 @@ async def test_a_run_gives_values_and_its_output(agents: Agents, transport: str)
 async def test_messages_come_in_content_blocks(agents: Agents, transport: str):
     async with (
         asyncio.timeout(DEADLINE_S),
-        client(agents).threads.stream(assistant_id="speaking", transport=transport) as thread,
+        client(agents) as sdk,
+        sdk.threads.stream(assistant_id="speaking", transport=transport) as thread,
     ):
         await thread.run.start(input={"messages": [{"role": "user", "content": "hi"}]})
         [message] = [message async for message in thread.messages]
@@ -57,7 +59,8 @@ async def test_messages_come_in_content_blocks(agents: Agents, transport: str):
 async def test_i38_an_interrupt_is_asked_and_answered(agents: Agents, transport: str):
     async with (
         asyncio.timeout(DEADLINE_S),
-        client(agents).threads.stream(assistant_id="asking", transport=transport) as thread,
+        client(agents) as sdk,
+        sdk.threads.stream(assistant_id="asking", transport=transport) as thread,
     ):
         await thread.run.start(input={"x": 1})
         async for _ in thread.values:
@@ -80,7 +83,8 @@ async def test_i38_an_input_on_a_thread_that_waits_is_the_answer(agents: Agents)
 async def test_subgraphs_are_found_and_heard(agents: Agents, transport: str):
     async with (
         asyncio.timeout(DEADLINE_S),
-        client(agents).threads.stream(assistant_id="nested", transport=transport) as thread,
+        client(agents) as sdk,
+        sdk.threads.stream(assistant_id="nested", transport=transport) as thread,
     ):
         await thread.run.start(input={"messages": [{"role": "user", "content": "hi"}]})
         [kid] = [kid async for kid in thread.subgraphs]
@@ -90,7 +94,11 @@ async def test_subgraphs_are_found_and_heard(agents: Agents, transport: str):
 
 
 async def test_a_failure_is_told(agents: Agents):
-    async with asyncio.timeout(DEADLINE_S), client(agents).threads.stream(assistant_id="value-error") as thread:
+    async with (
+        asyncio.timeout(DEADLINE_S),
+        client(agents) as sdk,
+        sdk.threads.stream(assistant_id="value-error") as thread,
+    ):
         await thread.run.start(input={"x": 1})
         with pytest.raises(RuntimeError, match="bad value"):
             await thread.output
@@ -101,7 +109,8 @@ async def test_a_second_turn_on_the_same_thread(agents: Agents):
     for turn in (1, 2):
         async with (
             asyncio.timeout(DEADLINE_S),
-            client(agents).threads.stream(thread_id=thread_id, assistant_id="sleeping") as thread,
+            client(agents) as sdk,
+            sdk.threads.stream(thread_id=thread_id, assistant_id="sleeping") as thread,
         ):
             await thread.run.start(input={"x": 300})
             assert await thread.output == {"x": 300, "log": ["slept"] * turn}

@@ -26,9 +26,9 @@ async def test_i06_a_resumable_stream_that_is_cut_is_read_to_its_end(agents: Age
     thread = (await agents.sdk.threads.create())["thread_id"]
     base = agents.served.http.base_url
     async with cutting(base.host, base.port or 80, lambda passed, _: passed > after_bytes, 2) as cutter:
-        sdk: Any = get_client(url=cutter.address)
-        given = {"input": {"messages": []}, "stream_mode": MODES, "stream_resumable": True}
-        told = [(part.event, part.data, part.id) async for part in sdk.runs.stream(thread, "speaking", **given)]
+        given: Any = {"input": {"messages": []}, "stream_mode": MODES, "stream_resumable": True}
+        async with get_client(url=cutter.address) as sdk:
+            told = [(part.event, part.data, part.id) async for part in sdk.runs.stream(thread, "speaking", **given)]
     assert cutter.cut == 2
     run_id = told[0][1]["run_id"]
     again = agents.sdk.runs.join_stream(thread, run_id, last_event_id="-1")
@@ -40,7 +40,7 @@ async def test_i06_a_wait_that_is_cut_goes_on_as_a_join(agents: Agents):
     thread = (await agents.sdk.threads.create())["thread_id"]
     base = agents.served.http.base_url
     async with cutting(base.host, base.port or 80, lambda _, data: b"slept" in data, 1) as cutter:
-        sdk: Any = get_client(url=cutter.address)
-        found = await sdk.runs.wait(thread, "sleeping", input={"x": 300})
+        async with get_client(url=cutter.address) as sdk:
+            found: Any = await sdk.runs.wait(thread, "sleeping", input={"x": 300})
     assert cutter.cut == 1
     assert found["log"] == ["slept"]

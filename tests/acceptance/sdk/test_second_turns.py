@@ -43,7 +43,8 @@ async def test_twenty_turns_each_end_with_their_own_state(agents: Agents, transp
     for turn in range(1, 22):
         async with (
             asyncio.timeout(DEADLINE_S),
-            client(agents).threads.stream(thread_id=thread_id, assistant_id="sleeping", transport=transport) as thread,
+            client(agents) as sdk,
+            sdk.threads.stream(thread_id=thread_id, assistant_id="sleeping", transport=transport) as thread,
         ):
             await thread.run.start(input={"x": 30})
             assert await thread.output == {"x": 30, "log": ["slept"] * turn}
@@ -84,14 +85,16 @@ async def test_who_comes_back_to_a_thread_hears_how_its_last_run_failed(agents: 
     for _ in range(2):
         async with (
             asyncio.timeout(DEADLINE_S),
-            client(agents).threads.stream(thread_id=thread_id, assistant_id="value-error") as thread,
+            client(agents) as sdk,
+            sdk.threads.stream(thread_id=thread_id, assistant_id="value-error") as thread,
         ):
             await thread.run.start(input={"x": 1})
             with pytest.raises(RuntimeError, match="bad value"):
                 await thread.output
     async with (
         asyncio.timeout(DEADLINE_S),
-        client(agents).threads.stream(thread_id=thread_id, assistant_id="value-error") as thread,
+        client(agents) as sdk,
+        sdk.threads.stream(thread_id=thread_id, assistant_id="value-error") as thread,
     ):
         with pytest.raises(RuntimeError, match="bad value"):
             await thread.output

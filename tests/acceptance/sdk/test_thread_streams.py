@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from typing import Any
 from uuid import uuid4
 
 import pytest
-from langgraph_sdk import get_client
 
 from tests.acceptance.sdk.agents import Agents
 from tests.acceptance.sdk.running import running
@@ -182,14 +181,15 @@ async def test_a_reader_that_comes_back_in_the_middle_of_a_run_misses_nothing(da
 
 
 async def test_the_sdk_reads_a_thread(agents: Agents):
-    client: Any = get_client(url=str(agents.served.http.base_url))
+    client = agents.sdk
     thread_id = (await client.threads.create())["thread_id"]
     await client.runs.wait(thread_id, "steps", input={"x": 1})
     async for _ in client.runs.stream(thread_id, "steps", input={"x": 1}, stream_resumable=True):
         pass
     seen: list[str] = []
-    async with asyncio.timeout(DEADLINE_S):
-        async for part in await client.threads.join_stream(thread_id, last_event_id="-", stream_mode=["lifecycle"]):
+    reading = await client.threads.join_stream(thread_id, last_event_id="-", stream_mode=["lifecycle"])
+    async with asyncio.timeout(DEADLINE_S), aclosing(reading):
+        async for part in reading:
             seen.append(part.data.get("status", "begun"))
             if seen[-1] == "run_done":
                 break

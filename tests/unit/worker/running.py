@@ -127,7 +127,8 @@ async def yard(database: str, **settings: Any) -> AsyncIterator[Yard]:
         async with serve(database, **settings) as served:
             for name, graph in trouble.graphs().items():
                 served.app.graphs.register(name, graph)
-            yield Yard(served, trouble, get_client(url=str(served.http.base_url)), database)
+            async with get_client(url=str(served.http.base_url)) as sdk:
+                yield Yard(served, trouble, sdk, database)
             trouble.release.set()
     finally:
         trouble.release.set()
