@@ -2,12 +2,16 @@
 -- Everything all runs of a process want stored, in one statement and so in one transaction and one fsync.
 -- `held` are the leases still ours; locking their rows holds off a take-over until this commits. Lease 0 is nobody's:
 -- writes outside any run. Rows of a lease that is gone write nothing; the answer names the leases that were honoured.
-with locked as (
-    select g.lease, r.watched, r.cancel_action, r.cancel_reason
-    from unnest(%(leases)s, %(run_ids)s, %(fences)s) as g(lease, run_id, fence)
-    join langyard.runs r on r.run_id = g.run_id and r.fence = g.fence
-    order by r.run_id
-    for no key update of r
+with locked as materialized (
+    -- Row by row, by its key and in the order of all who lock runs: a plan that was made while the table was short must not
+    -- read the whole of it, nor everything that runs.
+    select g.lease, r.*
+    from (select * from unnest(%(leases)s, %(run_ids)s, %(fences)s) as u(lease, run_id, fence) order by u.run_id) as g
+    cross join lateral (
+        select r.thread_id, r.status, r.watched, r.webhook_at, r.cancel_action, r.cancel_reason
+        from langyard.runs r where r.run_id = g.run_id and r.fence = g.fence
+        for no key update of r
+    ) as r
 ), held as materialized (
     select lease from locked union all select 0
 ), asked as (
@@ -53,17 +57,18 @@ with locked as (
     where lease in (select lease from held) and not (event = 'end' and lease in (select lease from asked))
     on conflict do nothing
 ), ended as (
-    select f.*, l.watched from unnest(
+    select f.*, l.watched, l.thread_id, l.webhook_at from unnest(
         %(f_lease)s, %(f_run)s, %(f_status)s, %(f_error)s, %(f_thread_status)s, %(f_thread_error)s, %(f_values)s,
         %(f_interrupts)s, %(f_config)s, %(f_temporary)s
     ) as f(lease, run_id, status, error, thread_status, thread_error, state, interrupts, config, temporary)
     join locked l using (lease)
-    where lease not in (select lease from asked)
+    -- As the row was when it was locked; nobody changes it before this commits.
+    where l.status = 'running' and lease not in (select lease from asked)
 ), gone as (
     -- A temporary run takes its thread with it, and so itself, unless somebody elsewhere still has to read of its end.
     delete from langyard.threads t
-    using ended e join langyard.runs r on r.run_id = e.run_id and r.status = 'running'
-    where e.temporary > 0 and not e.watched and r.webhook_at is null and t.thread_id = r.thread_id and t.open_runs = 1
+    using ended e
+    where e.temporary > 0 and not e.watched and e.webhook_at is null and t.thread_id = e.thread_id and t.open_runs = 1
     returning e.run_id
 ), finished as (
     update langyard.runs r set
@@ -71,7 +76,7 @@ with locked as (
         outcome = case when r.watched or r.webhook_at is not null then jsonb_build_object(
             'values', ended.state::jsonb, 'interrupts', ended.interrupts::jsonb, 'status', ended.thread_status) end
     from ended
-    where r.run_id = ended.run_id and r.status = 'running' and r.run_id not in (select run_id from gone)
+    where r.run_id = ended.run_id and r.run_id not in (select run_id from gone)
     returning r.run_id, r.thread_id, r.watched, ended.thread_error, ended.thread_status, ended.state, ended.interrupts,
         ended.config, r.graph_id, r.assistant_id
 ), freed as (
