@@ -190,7 +190,11 @@ class Worker:
         self._loop.set_default_executor(NodeThreads(max(8, options.slots)))
         self._wake, self._looking, self._stopping = asyncio.Event(), asyncio.Event(), asyncio.Event()
         self._database = Database(
-            options.url, name="worker", max_size=options.pool_size, transaction_pooler=options.transaction_pooler
+            options.url,
+            name="worker",
+            max_size=options.pool_size,
+            transaction_pooler=options.transaction_pooler,
+            by_key=True,
         )
         await self._database.open()
         writer = Writer(self._database, on_queued=self._wake.set)

@@ -1,0 +1,66 @@
+"""What is asked for every run reads what it needs and no more, though it was planned while there was next to nothing.
+
+PostgreSQL keeps the plan of a prepared statement until somebody analyses a table it names: on a new database, a minute
+or more. A plan that was right for ten rows read every run there was, and every value a thread had ever had.
+"""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from langyard.postgres.database import Database
+from langyard.postgres.writer import Writer
+from tests.unit.runs.bench import Bench
+from tests.unit.runs.test_values import put
+
+MANY = 5_000
+READ = """
+select sum(seq_tup_read + idx_tup_fetch)::int8 as tuples from pg_stat_user_tables
+where relname in ('runs', 'threads', 'checkpoints', 'checkpoint_blobs')
+"""
+# Runs of others, ended and running, and a long history of this thread.
+GROWN = (
+    """
+    with made as (
+        insert into langyard.threads (thread_id, status, open_runs)
+        select gen_random_uuid(), 'busy', 1 from generate_series(1, %(many)s) returning thread_id
+    ), numbered as (select thread_id, row_number() over () as n from made)
+    insert into langyard.runs (run_id, thread_id, graph_id, kwargs, status, worker_id, attempt, fence)
+    select gen_random_uuid(), thread_id, 'g', '{}', case when n %% 2 = 0 then 'running' else 'success' end,
+        case when n %% 2 = 0 then %(worker)s::uuid end, 1, 1
+    from numbered
+    """,
+    """
+    insert into checkpoint_blobs (thread_id, channel, version, type, blob)
+    select %(thread)s, 'log', 'old ' || n, 'bytes', 'x' from generate_series(1, %(many)s) as n
+    """,
+)
+
+
+async def _read(*databases: Database) -> int:
+    for database in databases:
+        await database.fetch("select pg_stat_force_next_flush()")
+    row = await databases[0].fetch_one(READ)
+    assert row is not None
+    return int(row["tuples"])
+
+
+async def test_a_run_reads_neither_other_runs_nor_the_history_of_its_thread(bench: Bench):
+    async def turn(version: int) -> None:
+        run = await bench.start(claimed=True)
+        await put(bench, writer, run, {"log": str(version)}, end=True)
+
+    worker = Database(bench.url, name="test", max_size=1, by_key=True)
+    await worker.open()
+    writer = Writer(worker)
+    writer.start()
+    for version in range(8):  # the first five are planned for what they are given, those after for anything
+        await turn(version)
+    given: dict[str, int | str | UUID] = {"many": MANY, "worker": bench.worker_id, "thread": str(bench.thread_id)}
+    for sql in GROWN:
+        await bench.database.fetch(sql, given)
+    before = await _read(bench.database, worker)
+    await turn(8)
+    assert await _read(bench.database, worker) - before < MANY / 20
+    await writer.close()
+    await worker.close()
