@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import operator
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Annotated, Any
 from uuid import uuid4
 
@@ -33,8 +34,11 @@ async def agents(database: str) -> AsyncIterator[Agents]:
         yield found
 
 
-def client(agents: Agents) -> Any:
-    return get_client(url=str(agents.served.http.base_url))
+@asynccontextmanager
+async def streaming(agents: Agents, **asked: Any) -> AsyncIterator[Any]:
+    """The SDK's stream of a thread, over a client of its own."""
+    async with get_client(url=str(agents.served.http.base_url)) as sdk, sdk.threads.stream(**asked) as thread:
+        yield thread
 
 
 @TRANSPORTS
@@ -43,8 +47,7 @@ async def test_twenty_turns_each_end_with_their_own_state(agents: Agents, transp
     for turn in range(1, 22):
         async with (
             asyncio.timeout(DEADLINE_S),
-            client(agents) as sdk,
-            sdk.threads.stream(thread_id=thread_id, assistant_id="sleeping", transport=transport) as thread,
+            streaming(agents, thread_id=thread_id, assistant_id="sleeping", transport=transport) as thread,
         ):
             await thread.run.start(input={"x": 30})
             assert await thread.output == {"x": 30, "log": ["slept"] * turn}
@@ -58,9 +61,7 @@ async def test_turns_at_one_server_and_the_other(agents: Agents, database: str, 
         for turn in range(1, 11):
             async with (
                 asyncio.timeout(DEADLINE_S),
-                client((agents, other)[turn % 2]).threads.stream(
-                    thread_id=thread_id, assistant_id="sleeping"
-                ) as thread,
+                streaming((agents, other)[turn % 2], thread_id=thread_id, assistant_id="sleeping") as thread,
             ):
                 await thread.run.start(input={"x": 30})
                 assert await thread.output == {"x": 30, "log": ["slept"] * turn}
@@ -85,16 +86,14 @@ async def test_who_comes_back_to_a_thread_hears_how_its_last_run_failed(agents: 
     for _ in range(2):
         async with (
             asyncio.timeout(DEADLINE_S),
-            client(agents) as sdk,
-            sdk.threads.stream(thread_id=thread_id, assistant_id="value-error") as thread,
+            streaming(agents, thread_id=thread_id, assistant_id="value-error") as thread,
         ):
             await thread.run.start(input={"x": 1})
             with pytest.raises(RuntimeError, match="bad value"):
                 await thread.output
     async with (
         asyncio.timeout(DEADLINE_S),
-        client(agents) as sdk,
-        sdk.threads.stream(thread_id=thread_id, assistant_id="value-error") as thread,
+        streaming(agents, thread_id=thread_id, assistant_id="value-error") as thread,
     ):
         with pytest.raises(RuntimeError, match="bad value"):
             await thread.output
@@ -166,7 +165,7 @@ async def test_an_answer_in_a_stream_of_its_own_hears_of_the_next_question_only(
         for given in answers:
             async with (
                 asyncio.timeout(DEADLINE_S),
-                client(agents).threads.stream(thread_id=thread_id, assistant_id="insisting") as thread,
+                streaming(agents, thread_id=thread_id, assistant_id="insisting") as thread,
             ):
                 await thread.run.start(input=given)
                 async for _values in thread.values:
