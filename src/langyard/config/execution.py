@@ -44,7 +44,7 @@ class WorkerSettings:
         unit="seconds",
     )
     sweep_seconds: float = setting(
-        1.0,
+        0.5,
         "LANGYARD_SWEEP_SECONDS",
         values.number(0.05, 3600),
         "How often runs whose lease has lapsed are given back.",
