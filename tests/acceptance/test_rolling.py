@@ -91,12 +91,15 @@ async def test_replicas_are_replaced_one_by_one_under_load(tmp_path: Path, datab
         async with Balancer({replica.address for replica in replicas}) as balancer:
             clients = [Client(balancer.address) for _ in range(6)]
             working = [asyncio.create_task(client.work()) for client in clients]
-            for old in replicas:
-                new = await asyncio.to_thread(start)
-                balancer.backends.add(new.address)
+            # All of them, and then on until a stream was under way where one went.
+            for number, old in enumerate(replicas):
+                replicas.append(await asyncio.to_thread(start))
+                balancer.backends.add(replicas[-1].address)
                 assert await asyncio.to_thread(old.stop) == 0
                 balancer.backends.discard(old.address)
                 assert not any(task.done() for task in working), [task for task in working if task.done()]
+                if number >= 9 or (number >= 2 and any(client.done["handed over"] for client in clients)):
+                    break
             for client in clients:
                 client.stop.set()
             await asyncio.wait_for(asyncio.gather(*working), 60)

@@ -10,6 +10,7 @@ import math
 import os
 import signal
 import socket
+import sys
 from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import NoReturn
@@ -23,6 +24,8 @@ from langyard.gateway import create, probes
 
 # Objects made, less those gone again, between two looks for young cycles.
 _YOUNG = 20_000
+# How long one thread may hold the interpreter while another waits for it.
+_TURN_S = 0.001
 
 
 def _expected(record: logging.LogRecord) -> bool:
@@ -90,6 +93,8 @@ class Server(uvicorn.Server):
                 # A run makes and drops a few thousand objects. Python's own 700 has their cycles looked for several
                 # times a run, a fifteenth of its CPU.
                 gc.set_threshold(_YOUNG, *gc.get_threshold()[1:])
+                # The gateway has a line to write now and then while nodes compute: it must not wait 5 ms for its turn.
+                sys.setswitchinterval(_TURN_S)
                 await self.serve(self._sockets)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
