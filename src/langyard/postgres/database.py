@@ -45,23 +45,12 @@ T = TypeVar("T")
 
 
 class Database:
-    """A pool of connections for the running event loop. Open with `open`, close with `close`.
-
-    `by_key`: nothing is asked here but what an index leads to.
-    """
+    """A pool of connections for the running event loop. Open with `open`, close with `close`."""
 
     def __init__(
-        self,
-        url: str,
-        *,
-        name: str,
-        max_size: int = 20,
-        transaction_pooler: bool = False,
-        checkout_s: float = 5.0,
-        by_key: bool = False,
+        self, url: str, *, name: str, max_size: int = 20, transaction_pooler: bool = False, checkout_s: float = 5.0
     ) -> None:
         self.url = url
-        self._by_key = by_key
         self.transaction_pooler = transaction_pooler
         self.pool: AsyncConnectionPool[Connection] = AsyncConnectionPool(
             url,
@@ -109,9 +98,6 @@ class Database:
     async def _configure(self, connection: Connection) -> None:
         arrays.register(connection)
         set_json_loads(serde.loads, connection)
-        if self._by_key and not self.transaction_pooler:
-            # A plan that was made while a table was short is kept, and would read it to its end when it no longer is.
-            await connection.execute("set enable_seqscan = off")
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Connection]:

@@ -194,7 +194,6 @@ class Worker:
             name="worker",
             max_size=options.pool_size,
             transaction_pooler=options.transaction_pooler,
-            by_key=True,
         )
         await self._database.open()
         writer = Writer(self._database, on_queued=self._wake.set)

@@ -10,8 +10,7 @@ from uuid import UUID, uuid4
 
 from tests.acceptance.auth.serving import Guarded, guarded
 
-# `create` says whose a thing will be and filters nothing; what is there is guarded by the others.
-LAX = """
+KNOWN = """
 from langgraph_sdk import Auth
 
 auth = Auth()
@@ -20,6 +19,12 @@ auth = Auth()
 @auth.authenticate
 async def authenticate(headers: dict) -> str:
     return headers[b"authorization"].decode().removeprefix("Bearer ")
+"""
+
+# `create` says whose a thing will be and filters nothing; what is there is guarded by the others.
+LAX = (
+    KNOWN
+    + """
 
 
 @auth.on
@@ -32,17 +37,12 @@ async def owned(ctx, value):
 async def create(ctx, value):
     value.setdefault("metadata", {})["owner"] = ctx.user.identity
 """
+)
 
 # Everybody may look on, only the owner may change anything.
-SHOWN = """
-from langgraph_sdk import Auth
-
-auth = Auth()
-
-
-@auth.authenticate
-async def authenticate(headers: dict) -> str:
-    return headers[b"authorization"].decode().removeprefix("Bearer ")
+SHOWN = (
+    KNOWN
+    + """
 
 
 @auth.on
@@ -55,6 +55,7 @@ async def owned(ctx, value):
 async def read(ctx, value):
     return True
 """
+)
 
 
 async def test_a_cron_cannot_be_given_to_another_user(database: str, tmp_path: Path):

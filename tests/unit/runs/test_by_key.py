@@ -50,7 +50,7 @@ async def test_a_run_reads_neither_other_runs_nor_the_history_of_its_thread(benc
         run = await bench.start(claimed=True)
         await put(bench, writer, run, {"log": str(version)}, end=True)
 
-    worker = Database(bench.url, name="test", max_size=1, by_key=True)
+    worker = Database(bench.url, name="test", max_size=1)
     await worker.open()
     writer = Writer(worker)
     writer.start()

@@ -39,3 +39,12 @@ writes as (
 ), effects as (
     delete from langyard.effects e using gone where e.run_id = gone.run_id
 )
+
+-- name: given_up
+-- The threads of the runs in `taken` that are not tried again.
+freed as (
+    update langyard.threads t set
+        open_runs = t.open_runs - 1, revision = t.revision + 1, error = taken.error, updated_at = now(),
+        status = case when t.open_runs > 1 then 'busy' else 'error' end
+    from taken where t.thread_id = taken.thread_id and taken.status <> 'pending'
+)

@@ -38,10 +38,5 @@ with faulty as (
         watched = true, followed = true, updated_at = now()
     from faulty where r.run_id = faulty.run_id
     returning r.run_id, r.thread_id, r.status, r.error
-), freed as (
-    update langyard.threads t set
-        open_runs = t.open_runs - 1, revision = t.revision + 1, error = taken.error, updated_at = now(),
-        status = case when t.open_runs > 1 then 'busy' else 'error' end
-    from taken where t.thread_id = taken.thread_id and taken.status <> 'pending'
-)
+), {given_up}
 select status, case when status <> 'pending' then pg_notify('langyard', 'end ' || run_id)::text end as told from taken;

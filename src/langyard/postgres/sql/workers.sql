@@ -53,13 +53,7 @@ with dead as (
         worker_id = null, fence = r.fence + 1, watched = true, followed = true, updated_at = now()
     from judged j where r.run_id = j.run_id
     returning r.run_id, r.thread_id, r.status, r.error
-), freed as (
-    update langyard.threads t set
-        open_runs = t.open_runs - 1, revision = t.revision + 1, error = taken.error, updated_at = now(),
-        status = case when t.open_runs > 1 then 'busy' else 'error' end
-    from taken where t.thread_id = taken.thread_id and taken.status <> 'pending'
-    returning t.thread_id
-)
+), {given_up}
 select run_id, status,
     pg_notify('langyard', case status when 'pending' then 'wake' else 'end ' || run_id end)::text as told
 from taken;

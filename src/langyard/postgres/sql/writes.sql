@@ -69,6 +69,8 @@ with locked as materialized (
     delete from langyard.threads t
     using ended e
     where e.temporary > 0 and not e.watched and e.webhook_at is null and t.thread_id = e.thread_id and t.open_runs = 1
+        -- Asked once, before a thread is looked at: most have none.
+        and (select bool_or(temporary > 0) from ended)
     returning e.run_id
 ), finished as (
     update langyard.runs r set
