@@ -87,8 +87,10 @@ class Checkpointer(BasePostgresSaver):
         """The checkpoint the config names, or the latest of its namespace; None when there is none."""
         scope = self.scope
         namespace = config["configurable"].get("checkpoint_ns", "")
-        if namespace not in scope.written and scope.lease is not None:
-            if scope.fresh and str(scope.lease.thread_id) == str(config["configurable"]["thread_id"]):
+        # A node may have a graph of its own run on another thread.
+        own = scope.lease is not None and str(scope.lease.thread_id) == str(config["configurable"]["thread_id"])
+        if scope.lease is not None and own and namespace not in scope.written:
+            if scope.fresh:
                 return None
             if scope.head is not None and not namespace and not get_checkpoint_id(config):
                 return self._tuple_of_head(scope.lease, scope.head)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
 from langyard.model.runs import ClaimedRun
 from langyard.postgres import runs as rows
+from langyard.postgres.checkpoints import Checkpointer, Scope
 from langyard.postgres.rows import runs as agent_rows
 from langyard.postgres.writer import Finish, Lease, Writer
 from tests.unit.runs.bench import Bench
@@ -51,3 +53,19 @@ async def test_values_that_only_a_run_that_is_gone_has_named_go_with_it(bench: B
     else:
         assert await agent_rows.delete(bench.database, second.run_id)
     assert await values(bench) == [("changed", "1"), ("kept", "1")]
+
+
+async def test_the_checkpoint_that_came_with_a_claim_is_that_of_its_own_thread_alone(bench: Bench):
+    writer = Writer(bench.database)
+    writer.start()
+    await put(bench, writer, await bench.start(claimed=True), {"log": "1"}, end=True)
+    run = await bench.start(claimed=True)
+    assert run.head is not None
+    lease = Lease(run.run_id, run.thread_id, run.fence)
+    saver = Checkpointer(bench.database, writer, Scope(lease=lease, head=dict(run.head)))
+    own = await saver.aget_tuple({"configurable": {"thread_id": str(run.thread_id)}})
+    assert own is not None
+    assert own.checkpoint["channel_versions"] == {"log": "1"}
+    # A node may have a graph run on a thread of its own, before this run has written anything (`durability="exit"`).
+    assert await saver.aget_tuple({"configurable": {"thread_id": str(uuid4())}}) is None
+    await writer.close()
