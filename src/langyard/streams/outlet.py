@@ -5,6 +5,7 @@ Each event is encoded once, by the caller, and only if somebody reads it or will
 
 from __future__ import annotations
 
+import time
 from uuid import UUID
 
 from langyard import serde
@@ -43,6 +44,7 @@ class Outlet:
         self._watched = watched
         self._sequence = sequence or Sequence()
         self._stored = 0
+        self._quiet = True
         # Left out of the log since so much is unwritten, and the number of the last of them.
         self._lost = self._lost_upto = 0
 
@@ -74,6 +76,10 @@ class Outlet:
                 self._relay.publish(self._lease.run_id, self._lease.fence, after, event)
         if wanted:
             self._bus.publish(self._lease.run_id, event)
+            if self._quiet and name != "metadata":
+                self._quiet = False
+                # A node that does not pause would let the first word wait for its whole turn with the interpreter.
+                time.sleep(0)
 
     def close(self, name: str, data: bytes) -> Last:
         """The last event, to be committed with the run's end; announce it then."""

@@ -20,6 +20,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 HOT = {
     "/workflow/execute",
+    "/workflow/stream",
     "/runs/wait",
     "/runs/stream",
     "/threads/{thread_id}/runs/wait",
