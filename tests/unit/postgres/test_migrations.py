@@ -13,6 +13,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
 import pytest
+from langgraph.checkpoint.base import empty_checkpoint
 from langgraph.checkpoint.postgres.aio import AsyncPostgresSaver
 from langgraph.store.postgres.aio import AsyncPostgresStore
 from psycopg import AsyncConnection
@@ -24,6 +25,7 @@ NAMES = ["001_one", "002_two", "003_three"]
 LANGGRAPH = [
     f"langgraph checkpoints {len(AsyncPostgresSaver.MIGRATIONS) - 1}",
     f"langgraph store {len(AsyncPostgresStore.MIGRATIONS) - 1}",
+    "spare indexes of langgraph",
 ]
 ONE = "create table langyard.one (value integer);\ncreate table langyard.log (at timestamptz default now());"
 TWO = "insert into langyard.log default values;\nalter table langyard.one add column more text default '%s';"
@@ -83,7 +85,7 @@ async def test_each_file_once_and_in_order(url, folder):
 
 async def test_the_shipped_files_and_langgraphs_own(url):
     applied = await migrate(url)
-    assert applied[-2:] == LANGGRAPH
+    assert applied[-3:] == LANGGRAPH
     async with AsyncPostgresSaver.from_conn_string(url) as saver:
         await saver.setup()  # finds nothing to do: a second index would fail under its name
         assert await saver.aget({"configurable": {"thread_id": "a"}}) is None
@@ -98,7 +100,7 @@ async def test_langgraph_at_an_older_version_is_brought_up(url, folder):
     await migrate(url, folder=folder)
     last = len(AsyncPostgresSaver.MIGRATIONS) - 1
     await ask(url, f"delete from checkpoint_migrations where v = {last}")
-    assert await migrate(url, folder=folder) == LANGGRAPH[:1]
+    assert await migrate(url, folder=folder) == [LANGGRAPH[0], LANGGRAPH[2]]
     assert await ask(url, "select max(v) from checkpoint_migrations") == [(last,)]
 
 
@@ -161,10 +163,26 @@ async def test_an_index_left_half_built_is_built_again(url, folder):
 
 async def test_an_index_of_langgraph_left_half_built_is_rebuilt_although_recorded(url, folder):
     await migrate(url, folder=folder)
-    index = "indexrelid = 'checkpoint_writes_thread_id_idx'::regclass"
+    index = "indexrelid = 'store_prefix_idx'::regclass"
     await ask(url, f"update pg_index set indisvalid = false where {index}")
-    assert await migrate(url, folder=folder) == ["mend public.checkpoint_writes_thread_id_idx"]
+    assert await migrate(url, folder=folder) == ["mend public.store_prefix_idx"]
     assert await ask(url, f"select indisvalid from pg_index where {index}") == [(True,)]
+
+
+async def test_indexes_that_repeat_a_key_go_and_do_not_come_back(url, folder):
+    """The official saver made its tables first, and goes on with them."""
+    spare = "select relname from pg_class where relname ~ '^checkpoint.*_thread_id_idx$'"
+    config = {"configurable": {"thread_id": "1", "checkpoint_ns": ""}}
+    async with AsyncPostgresSaver.from_conn_string(url) as saver:
+        await saver.setup()
+        assert len(await ask(url, spare)) == 3
+        await saver.aput(config, {**empty_checkpoint(), "channel_values": {}}, {}, {})
+        assert await migrate(url, folder=folder) == [*NAMES, *LANGGRAPH[1:]]
+        assert await ask(url, spare) == []
+        await saver.setup()
+        assert await ask(url, spare) == []
+        assert (await saver.aget_tuple(config)) is not None
+    await check(url, folder=folder)
 
 
 async def test_langgraphs_tables_stay_where_they_are(url, folder):

@@ -33,6 +33,8 @@ LOCK = int.from_bytes(hashlib.sha256(b"langyard.migrations").digest()[:8], "big"
 _Connection = AsyncConnection[DictRow]
 _NO_TRANSACTION = "-- no-transaction"
 _TRIES = 3
+# Each repeats the beginning of its table's primary key: dear to keep, and what a plan takes by mistake (decision 20).
+_SPARE = ("checkpoints_thread_id_idx", "checkpoint_blobs_thread_id_idx", "checkpoint_writes_thread_id_idx")
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,7 @@ class _State:
     checkpoints: int  # LangGraph's versions; -1 is none
     store: int
     invalid: list[tuple[str, str, bool]]  # schema, name, ours: the indexes that a crash left half built
+    spared: bool  # none of `_SPARE` is there
 
 
 async def migrate(url: str, *, folder: Path = FOLDER, lock_timeout_s: float = 5.0, wait_s: float = 300.0) -> list[str]:
@@ -170,6 +173,9 @@ def _pending(files: Sequence[Migration], state: _State) -> list[Migration]:
     ):
         if version < len(steps) - 1:
             pending.append(Migration(f"langgraph {what} {len(steps) - 1}", "\n".join(steps[version + 1 :]), ""))
+    if not state.spared or state.checkpoints < len(AsyncPostgresSaver.MIGRATIONS) - 1:
+        drops = "".join(f"drop index concurrently if exists {name};\n" for name in _SPARE)
+        pending.append(Migration("spare indexes of langgraph", f"{_NO_TRANSACTION}\n{drops}", ""))
     return pending
 
 
@@ -257,7 +263,9 @@ async def _look(connection: _Connection) -> _State:
         {"theirs": ["checkpoints", "checkpoint_blobs", "checkpoint_writes", "store", "store_vectors"]},
     )
     invalid = [(row["nspname"], row["relname"], row["ours"]) async for row in rows]
-    return _State(applied, await version("checkpoint_migrations"), await version("store_migrations"), invalid)
+    spare = await _scalar(connection, "select count(to_regclass(name)) from unnest(%s::text[]) as name", [*_SPARE])
+    checkpoints, store = await version("checkpoint_migrations"), await version("store_migrations")
+    return _State(applied, checkpoints, store, invalid, spared=spare == 0)
 
 
 async def _has_vectors(connection: _Connection, dims: int) -> bool:
