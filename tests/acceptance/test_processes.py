@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
+from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -102,6 +105,17 @@ def test_one_port_is_answered_by_all_and_they_stop_together(folder: Path, server
     assert server.process.wait(30) == 0
     assert all(gone(pid) for pid in serving)
     assert postmaster(folder) == 0
+
+
+@pytest.mark.slow
+def test_connections_that_stay_are_shared_evenly(server: Served):
+    body = {"workflow_type": "echo", "input_data": {}, "user_id": "ada"}
+    with contextlib.ExitStack() as stack:
+        clients = [stack.enter_context(httpx.Client(base_url=server.address, timeout=60)) for _ in range(16)]
+        with ThreadPoolExecutor(16) as pool:
+            answers = list(pool.map(lambda client: client.post("/workflow/execute", json=body).json(), clients))
+        seen = Counter(answer["result"]["pid"] for answer in answers)
+        assert sorted(seen.values()) in ([8, 8], [7, 9]), seen  # one that has left may still be counted
 
 
 @pytest.mark.slow

@@ -9,10 +9,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
+
+from langyard.cli.doors import Tally
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +24,7 @@ class Child:
 
     sockets: list[socket.socket]
     line: socket.socket
+    tally: Tally
 
     def ready(self, facts: dict[str, Any]) -> None:
         """Tell the parent that this process serves."""
@@ -39,14 +43,17 @@ class Child:
         loop.add_reader(self.line, gone)  # the parent never says anything
 
 
-def argument(sockets: list[socket.socket], line: socket.socket) -> str:
-    """How the numbers of both are handed over."""
-    return ",".join(str(each.fileno()) for each in [line, *sockets])
+def argument(sockets: list[socket.socket], line: socket.socket, tally: int, place: int) -> str:
+    """How the numbers of all these are handed over."""
+    return ",".join(str(number) for number in [place, tally, line.fileno(), *(each.fileno() for each in sockets)])
 
 
 def adopt(text: str) -> Child:
     """Take them over; what this process starts does not get them."""
-    line, *sockets = (socket.socket(fileno=int(number)) for number in text.split(","))
+    place, tally, *rest = (int(number) for number in text.split(","))
+    line, *sockets = (socket.socket(fileno=number) for number in rest)
     for each in (line, *sockets):
         each.set_inheritable(False)
-    return Child(sockets, line)
+    counted = Tally(tally, place)
+    os.close(tally)
+    return Child(sockets, line, counted)

@@ -1,8 +1,8 @@
 """`serve --processes`: starts processes that share one port, replaces those that die, and stops them all. For `serve`.
 
 The listening sockets are made once and inherited, not opened by each process with SO_REUSEPORT: connections wait in one
-queue from which whoever has time takes them, so that none is lost with a process that is killed or hangs, and a busy
-process takes fewer. Each child is a fresh interpreter: nothing of a parent's threads, loops or connections is in it.
+queue from which whoever has time and not more than others takes them (`doors`), so that none is lost with a process
+that is killed or hangs. Each child is a fresh interpreter: nothing of a parent's threads or connections is in it.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from types import FrameType
 from typing import Any
 
 from langyard.cli.child import argument
+from langyard.cli.doors import Tally, tally_file
 from langyard.model.errors import Unavailable
 
 log = logging.getLogger(__name__)
@@ -61,6 +62,8 @@ class Processes:
         self._announce = announce
         self._say = say
         self._places = [_Place(number) for number in range(count)]
+        self._file = tally_file(count)
+        self._tally = Tally(self._file.fileno())
         self._announced = False
         self._stopping = False
         self._signals: list[int] = []
@@ -82,6 +85,7 @@ class Processes:
             for number, previous in before.items():
                 signal.signal(number, previous)
             self._selector.close()
+            self._file.close()
             heard.close()
             wakes.close()
         self._say("Stopped.")
@@ -103,11 +107,12 @@ class Processes:
 
     def _start(self, place: _Place) -> None:
         ours, theirs = socket.socketpair()
-        handed = [theirs, *self._sockets]
+        tally = self._file.fileno()
+        child = argument(self._sockets, theirs, tally, place.number)
         with theirs:
             place.process = subprocess.Popen(
-                [sys.executable, "-m", "langyard", *sys.argv[1:], "--child", argument(self._sockets, theirs)],
-                pass_fds=[each.fileno() for each in handed],
+                [sys.executable, "-m", "langyard", *sys.argv[1:], "--child", child],
+                pass_fds=[tally, theirs.fileno(), *(each.fileno() for each in self._sockets)],
                 # A terminal's Ctrl-C is for the parent, which passes it on: twice would mean at once.
                 start_new_session=True,
             )
@@ -137,6 +142,7 @@ class Processes:
         assert place.process is not None
         self._selector.unregister(place.line)
         place.line.close()
+        self._tally.write(None, place.number)
         code = place.process.wait()
         pid, place.process, place.line = place.process.pid, None, None
         if self._stopping:

@@ -20,6 +20,7 @@ import uvicorn
 from langyard.app import App
 from langyard.cli import listening
 from langyard.cli.child import Child
+from langyard.cli.doors import Door, Tally
 from langyard.gateway import create, probes
 
 # Objects made, less those gone again, between two looks for young cycles.
@@ -101,10 +102,31 @@ class Server(uvicorn.Server):
         """Listen, and say where."""
         settings = self._app.settings.gateway
         try:
-            await super().startup(sockets)
+            if self._child is None:
+                await super().startup(sockets)
+            else:
+                await super().startup([])
+                self.servers = [self._door(each, self._child.tally) for each in sockets or ()]  # type: ignore[misc]
         except OSError as error:  # bound beside us, and quicker to listen
             raise listening.refused(settings.host, settings.port, error) from error
         self._announce(listening.address(settings.host, self._sockets[0]) if self._sockets else None)
+
+    def _door(self, listener: socket.socket, tally: Tally) -> Door:
+        config = self.config
+
+        def made() -> asyncio.Protocol:
+            state, app_state = self.server_state, self.lifespan.state
+            return config.http_protocol_class(config=config, server_state=state, app_state=app_state)  # type: ignore[call-arg]
+
+        count = self.server_state.connections.__len__
+        return Door(listener, made, connections=count, tally=tally, backlog=config.backlog, ssl=config.ssl)
+
+    async def on_tick(self, counter: int) -> bool:
+        """Ten times a second: those who have left are no longer counted."""
+        for door in self.servers:
+            if isinstance(door, Door):
+                door.tell()
+        return await super().on_tick(counter)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Take no more, and let requests and runs end side by side: a request may be waiting for its run."""

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
 import pytest
+from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import empty_checkpoint
 from langgraph.checkpoint.postgres.aio import AsyncPostgresSaver
 from langgraph.store.postgres.aio import AsyncPostgresStore
@@ -172,7 +173,7 @@ async def test_an_index_of_langgraph_left_half_built_is_rebuilt_although_recorde
 async def test_indexes_that_repeat_a_key_go_and_do_not_come_back(url, folder):
     """The official saver made its tables first, and goes on with them."""
     spare = "select relname from pg_class where relname ~ '^checkpoint.*_thread_id_idx$'"
-    config = {"configurable": {"thread_id": "1", "checkpoint_ns": ""}}
+    config: RunnableConfig = {"configurable": {"thread_id": "1", "checkpoint_ns": ""}}
     async with AsyncPostgresSaver.from_conn_string(url) as saver:
         await saver.setup()
         assert len(await ask(url, spare)) == 3
