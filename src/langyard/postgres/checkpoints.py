@@ -247,8 +247,8 @@ def _admitting(serde: Any, types: frozenset[tuple[str, ...]]) -> SerializerProto
 
 
 def usable_head(row: Row) -> Row | None:
-    """The claim's checkpoint if it can be used as it is: current format, read after the last change."""
-    if row["checkpoint_id"] is None or row["seen"] != row["revision"]:
+    """The claim's checkpoint if there is one and it can be used as it is: in the current format."""
+    if row["checkpoint_id"] is None:
         return None
     return row if row["checkpoint"].get("v", 0) >= _CURRENT_FORMAT else None
 

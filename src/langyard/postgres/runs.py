@@ -66,13 +66,13 @@ async def start(
     )  # fmt: skip
     if row["status"] != "running":
         return Started(run, None, superseded)
-    head = None if row["fresh"] else usable_head(row)
+    current = row["seen"] == row["revision"]
     claimed = ClaimedRun(
         run_id=request.run_id, thread_id=row["thread_id"], graph_id=request.graph_id, kwargs=request.kwargs,
         attempt=row["attempt"], fence=row["fence"], user_id=request.user_id, assistant_id=request.assistant_id,
-        metadata=row["metadata"], thread_config=row["config"], head=head,
+        metadata=row["metadata"], thread_config=row["config"],
         followed=row["followed"], watched=row["watched"], claimed_at=row["created_at"],
-        fresh=row["fresh"] or (row["checkpoint_id"] is None and row["seen"] == row["revision"]),
+        head=usable_head(row) if current else None, fresh=row["fresh"] or (current and row["checkpoint_id"] is None),
     )  # fmt: skip
     return Started(run, claimed, superseded)
 
@@ -295,11 +295,13 @@ def _run(row: Row) -> Run:
 
 
 def claimed_of(row: Row) -> ClaimedRun:
-    """What a claim's row says."""
+    """What a claim's row says; one that was found without its checkpoint has to ask for it."""
+    current = row.get("current", False)
     return ClaimedRun(
         run_id=row["run_id"], thread_id=row["thread_id"], graph_id=row["graph_id"], kwargs=row["kwargs"],
         attempt=row["attempt"], fence=row["fence"], user_id=row["user_id"], assistant_id=row["assistant_id"],
         metadata=row["metadata"], thread_config=row.get("config") or {}, followed=row["followed"],
         watched=row["watched"], retries=row["retries"], claimed_at=row["started_at"],
         cancel_action=row["cancel_action"], cancel_reason=row["cancel_reason"],
+        head=usable_head(row) if current else None, fresh=current and row["checkpoint_id"] is None,
     )  # fmt: skip

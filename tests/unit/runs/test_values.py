@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import Any
 from uuid import uuid4
@@ -11,6 +12,7 @@ import pytest
 from langyard.model.runs import ClaimedRun
 from langyard.postgres import runs as rows
 from langyard.postgres.checkpoints import Checkpointer, Scope
+from langyard.postgres.queries import load
 from langyard.postgres.rows import runs as agent_rows
 from langyard.postgres.writer import Finish, Lease, Writer
 from tests.unit.runs.bench import Bench
@@ -68,4 +70,44 @@ async def test_the_checkpoint_that_came_with_a_claim_is_that_of_its_own_thread_a
     assert own.checkpoint["channel_versions"] == {"log": "1"}
     # A node may have a graph run on a thread of its own, before this run has written anything (`durability="exit"`).
     assert await saver.aget_tuple({"configurable": {"thread_id": str(uuid4())}}) is None
+    await writer.close()
+
+
+async def test_a_run_from_the_queue_comes_with_its_checkpoint(bench: Bench):
+    writer = Writer(bench.database)
+    writer.start()
+    await bench.start()
+    [first] = await bench.claim()
+    assert first.fresh
+    assert first.head is None
+    await put(bench, writer, first, {"log": "1"}, end=True)
+    await bench.start()
+    [second] = await bench.claim()
+    assert not second.fresh
+    assert second.head is not None
+    assert second.head["checkpoint_id"] == f"checkpoint of {first.run_id}"
+    await writer.close()
+
+
+async def test_a_checkpoint_that_was_read_before_another_had_the_run_is_not_used(bench: Bench):
+    """A claim whose snapshot is older than a whole execution of the run elsewhere."""
+    writer = Writer(bench.database)
+    writer.start()
+    run = await bench.start()
+    slow = (
+        "select r.run_id from langyard.runs r, lateral (select pg_sleep(1)) as late "
+        "where r.run_id = %(run_id)s and r.status = 'pending' for update of r"
+    )
+    claim = load("runs")["claim"].format(candidates=slow)
+    params = {"run_id": run.run_id, "worker_id": bench.worker_id}
+    late = asyncio.create_task(bench.database.fetch(claim, params))
+    await asyncio.sleep(0.2)
+    [early] = await bench.claim()
+    await put(bench, writer, early, {"log": "1"}, end=False)
+    await rows.hand_back(bench.database, bench.worker_id)
+    [row] = await late
+    assert not row["current"]
+    claimed = rows.claimed_of(row)
+    assert claimed.fence == early.fence + 2
+    assert (claimed.head, claimed.fresh) == (None, False)
     await writer.close()

@@ -48,3 +48,25 @@ freed as (
         status = case when t.open_runs > 1 then 'busy' else 'error' end
     from taken where t.thread_id = taken.thread_id and taken.status <> 'pending'
 )
+
+-- name: head
+-- A checkpoint of the root of `thread`, with all its values and pending writes; what is asked of it besides, and the order, follow.
+select c.checkpoint_id, c.parent_checkpoint_id, c.checkpoint, c.metadata as checkpoint_metadata,
+    -- Each by its key (offset 0): a join may read all that the thread ever had, in a plan made while it was short.
+    (select array_agg(array[b.channel::bytea, b.type::bytea, b.blob])
+     from jsonb_each_text(c.checkpoint -> 'channel_versions') as v, lateral (
+         select k.channel, k.type, k.blob from checkpoint_blobs k
+         where k.thread_id = c.thread_id and k.checkpoint_ns = c.checkpoint_ns and k.channel = v.key
+             and k.version = v.value
+         offset 0
+     ) as b) as channel_values,
+    (select array_agg(array[w.task_id::bytea, w.channel::bytea, w.type::bytea, w.blob,
+            convert_to(w.task_path, 'UTF8'), w.idx::text::bytea])
+     -- The order is the key's, so that the key it is.
+     from (
+         select k.* from checkpoint_writes k
+         where k.thread_id = c.thread_id and k.checkpoint_ns = c.checkpoint_ns and k.checkpoint_id = c.checkpoint_id
+         order by k.task_id, k.idx
+     ) as w) as pending_writes
+from checkpoints c
+where c.thread_id = thread.thread_id::text and c.checkpoint_ns = ''

@@ -94,43 +94,35 @@ select
     head.*
 from run cross join thread cross join reader
 left join lateral (
-    select c.checkpoint_id, c.parent_checkpoint_id, c.checkpoint, c.metadata as checkpoint_metadata,
-        -- Each by its key (offset 0): a join may read all that the thread ever had, in a plan made while it was short.
-        (select array_agg(array[b.channel::bytea, b.type::bytea, b.blob])
-         from jsonb_each_text(c.checkpoint -> 'channel_versions') as v, lateral (
-             select k.channel, k.type, k.blob from checkpoint_blobs k
-             where k.thread_id = c.thread_id and k.checkpoint_ns = c.checkpoint_ns and k.channel = v.key
-                 and k.version = v.value
-             offset 0
-         ) as b) as channel_values,
-        (select array_agg(array[w.task_id::bytea, w.channel::bytea, w.type::bytea, w.blob,
-                convert_to(w.task_path, 'UTF8'), w.idx::text::bytea])
-         -- The order is the key's, so that the key it is.
-         from (
-             select k.* from checkpoint_writes k
-             where k.thread_id = c.thread_id and k.checkpoint_ns = c.checkpoint_ns and k.checkpoint_id = c.checkpoint_id
-             order by k.task_id, k.idx
-         ) as w) as pending_writes
-    from checkpoints c
-    where run.status = 'running' and not thread.fresh and c.thread_id = thread.thread_id::text and c.checkpoint_ns = ''
+    {head} and run.status = 'running' and not thread.fresh
     order by c.checkpoint_id desc limit 1
 ) as head on true;
 
 -- name: claim
 -- The queue: pending runs that are due, oldest of their thread, on threads where nothing runs, by turn. Two claimers
 -- never get the same row (skip locked), and the unique index refuses a second running run on a thread whatever else
--- happens.
+-- happens. The latest checkpoint comes along, `current` if nobody had the run between this statement's snapshot, in
+-- which it was read, and the claim: who has had it leaves it with another fence.
 with candidate as (
     {candidates}
+), claimed as (
+    update langyard.runs r set
+        status = 'running', worker_id = %(worker_id)s, fence = r.fence + 1,
+        -- One that is to stop is only settled.
+        attempt = r.attempt + (r.cancel_action is null)::int, started_at = now(), updated_at = now()
+    from candidate, langyard.threads t
+    where r.run_id = candidate.run_id and r.status = 'pending' and t.thread_id = r.thread_id
+    returning r.run_id, r.thread_id, r.assistant_id, r.graph_id, r.user_id, r.kwargs, r.metadata, r.attempt, r.fence,
+        r.followed, r.watched, r.retries, r.cancel_action, r.cancel_reason, r.multitask_strategy, r.created_at,
+        r.started_at, t.config
 )
-update langyard.runs r set
-    status = 'running', worker_id = %(worker_id)s, fence = r.fence + 1,
-    -- One that is to stop is only settled.
-    attempt = r.attempt + (r.cancel_action is null)::int, started_at = now(), updated_at = now()
-from candidate, langyard.threads t
-where r.run_id = candidate.run_id and r.status = 'pending' and t.thread_id = r.thread_id
-returning r.run_id, r.thread_id, r.assistant_id, r.graph_id, r.user_id, r.kwargs, r.metadata, r.attempt, r.fence,
-    r.followed, r.watched, r.retries, r.cancel_action, r.cancel_reason, r.multitask_strategy, r.created_at, r.started_at, t.config;
+select thread.*, head.*,
+    thread.fence = 1 + (select x.fence from langyard.runs x where x.run_id = thread.run_id) as current
+from claimed as thread
+left join lateral (
+    {head}
+    order by c.checkpoint_id desc limit 1
+) as head on true;
 
 -- name: candidates
 -- A walk along the queue of each graph, as far as it must: rows that wait for another on their thread are not on it.
