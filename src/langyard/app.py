@@ -54,6 +54,7 @@ from langyard.sessions import Sessions
 from langyard.streams import Heard, LocalBus, RemoteEvents
 from langyard.streams.threads import ThreadReaders
 from langyard.telemetry.metrics import Metrics
+from langyard.telemetry.siblings import Siblings
 from langyard.threads import States, Threads
 from langyard.webhooks import Sender, WebhookRules, Webhooks
 from langyard.worker import Worker
@@ -88,6 +89,7 @@ class App:
         self._own = own or OwnSection()
         self._caps = _caps(settings, self._own)
         self.metrics = Metrics()
+        self.siblings: Siblings | None = None
         self.gate = gate
         self.http = http or HttpSection()
         self.custom = custom

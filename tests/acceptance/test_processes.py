@@ -14,6 +14,7 @@ from typing import Any
 
 import httpx
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from tests.acceptance.serving import LANGYARD, QUICK, START_S, Served, environ, postmaster, project, until
 
@@ -116,6 +117,28 @@ def test_connections_that_stay_are_shared_evenly(server: Served):
             answers = list(pool.map(lambda client: client.post("/workflow/execute", json=body).json(), clients))
         seen = Counter(answer["result"]["pid"] for answer in answers)
         assert sorted(seen.values()) in ([8, 8], [7, 9]), seen  # one that has left may still be counted
+
+
+def counted(server: Served) -> tuple[float, float]:
+    """Runs that ended and slots, as whichever process answers says."""
+    told = {
+        sample.name: sample.value
+        for family in text_string_to_metric_families(httpx.get(f"{server.address}/metrics").text)
+        for sample in family.samples
+    }
+    return told.get("langgraph_runs_total", 0), told["langgraph_worker_slots"]
+
+
+@pytest.mark.slow
+def test_any_of_them_tells_what_all_have_counted(folder: Path, server: Served):
+    slots = counted(server)[1]
+    seen = {execute(server).json()["result"]["pid"] for _ in range(20)}
+    until(lambda: all(counted(server)[0] == 20 for _ in range(6)))  # whichever answers: each has told the other
+    assert seen == children(server)
+    os.kill(min(seen), signal.SIGKILL)
+    for _ in range(10):
+        assert counted(server)[0] == 20
+    until(lambda: len(children(server) - seen) == 1 and counted(server) == (20, slots))
 
 
 @pytest.mark.slow

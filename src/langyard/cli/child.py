@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from langyard.cli.doors import Tally
+from langyard.telemetry.siblings import Siblings
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +26,7 @@ class Child:
     sockets: list[socket.socket]
     line: socket.socket
     tally: Tally
+    siblings: Siblings
 
     def ready(self, facts: dict[str, Any]) -> None:
         """Tell the parent that this process serves."""
@@ -43,17 +45,20 @@ class Child:
         loop.add_reader(self.line, gone)  # the parent never says anything
 
 
-def argument(sockets: list[socket.socket], line: socket.socket, tally: int, place: int) -> str:
-    """How the numbers of all these are handed over."""
-    return ",".join(str(number) for number in [place, tally, line.fileno(), *(each.fileno() for each in sockets)])
+def argument(place: int, tally: int, counted: list[int], line: socket.socket, sockets: list[socket.socket]) -> str:
+    """How the number of its place and those of all descriptors are handed over."""
+    return json.dumps([place, tally, counted, line.fileno(), [each.fileno() for each in sockets]])
 
 
 def adopt(text: str) -> Child:
     """Take them over; what this process starts does not get them."""
-    place, tally, *rest = (int(number) for number in text.split(","))
-    line, *sockets = (socket.socket(fileno=number) for number in rest)
-    for each in (line, *sockets):
-        each.set_inheritable(False)
-    counted = Tally(tally, place)
-    os.close(tally)
-    return Child(sockets, line, counted)
+    place, tally, counted, line, sockets = json.loads(text)
+    for each in (tally, *counted, line, *sockets):
+        os.set_inheritable(each, False)
+    mapped = Tally(tally, place)
+    return Child(
+        [socket.socket(fileno=each) for each in sockets],
+        socket.socket(fileno=line),
+        mapped,
+        Siblings(counted, place, mapped.takes),
+    )

@@ -40,6 +40,10 @@ class Tally:
         """Connections at one's own place, or another; None: it takes none."""
         self._counts[self._place if place is None else place] = _CLOSED if count is None else count
 
+    def takes(self, place: int) -> bool:
+        """Whether there is a process at that place that takes connections."""
+        return self._counts[place] >= 0
+
     def more_than_another(self, count: int) -> bool:
         """Whether a process that takes connections has fewer than `count`."""
         return any(0 <= other < count for other in self._counts)

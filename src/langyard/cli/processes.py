@@ -15,6 +15,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -62,8 +63,9 @@ class Processes:
         self._announce = announce
         self._say = say
         self._places = [_Place(number) for number in range(count)]
-        self._file = tally_file(count)
-        self._tally = Tally(self._file.fileno())
+        # One to count connections in, and one a place for what is counted there.
+        self._files = [tally_file(count), *(tempfile.TemporaryFile() for _ in range(count))]  # noqa: SIM115 - in `run`
+        self._tally = Tally(self._files[0].fileno())
         self._announced = False
         self._stopping = False
         self._signals: list[int] = []
@@ -85,7 +87,8 @@ class Processes:
             for number, previous in before.items():
                 signal.signal(number, previous)
             self._selector.close()
-            self._file.close()
+            for each in self._files:
+                each.close()
             heard.close()
             wakes.close()
         self._say("Stopped.")
@@ -107,12 +110,12 @@ class Processes:
 
     def _start(self, place: _Place) -> None:
         ours, theirs = socket.socketpair()
-        tally = self._file.fileno()
-        child = argument(self._sockets, theirs, tally, place.number)
+        tally, *counted = (each.fileno() for each in self._files)
+        child = argument(place.number, tally, counted, theirs, self._sockets)
         with theirs:
             place.process = subprocess.Popen(
                 [sys.executable, "-m", "langyard", *sys.argv[1:], "--child", child],
-                pass_fds=[tally, theirs.fileno(), *(each.fileno() for each in self._sockets)],
+                pass_fds=[tally, *counted, theirs.fileno(), *(each.fileno() for each in self._sockets)],
                 # A terminal's Ctrl-C is for the parent, which passes it on: twice would mean at once.
                 start_new_session=True,
             )

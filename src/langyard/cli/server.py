@@ -22,6 +22,7 @@ from langyard.cli import listening
 from langyard.cli.child import Child
 from langyard.cli.doors import Door, Tally
 from langyard.gateway import create, probes
+from langyard.gateway.vitals import Vitals
 
 # Objects made, less those gone again, between two looks for young cycles.
 _YOUNG = 20_000
@@ -58,6 +59,10 @@ class Server(uvicorn.Server):
         self._say = say
         self._abandon = abandon
         self._child = child
+        if child is not None:
+            app.siblings = child.siblings
+            app.metrics.add(child.siblings.left())
+        self._vitals = Vitals(app)
         self._api = probes(app) if probes_only else create(app)
         self._grace_s = app.settings.worker.drain_grace_seconds
         super().__init__(
@@ -122,10 +127,12 @@ class Server(uvicorn.Server):
         return Door(listener, made, connections=count, tally=tally, backlog=config.backlog, ssl=config.ssl)
 
     async def on_tick(self, counter: int) -> bool:
-        """Ten times a second: those who have left are no longer counted."""
+        """Ten times a second: those who have left are no longer counted; each second the metrics are told."""
         for door in self.servers:
             if isinstance(door, Door):
                 door.tell()
+        if self._child is not None and counter % 10 == 0:
+            self._child.siblings.write(self._vitals.own())
         return await super().on_tick(counter)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
@@ -147,6 +154,8 @@ class Server(uvicorn.Server):
         ending.cancel()
         if drain is not None:
             await drain
+        if self._child is not None:
+            self._child.siblings.write(self._vitals.own())
         self._say("Stopped.")
 
     async def _end_streams(self, drain: asyncio.Task[None] | None) -> None:

@@ -18,6 +18,7 @@ from langyard.sessions import Sessions
 from langyard.streams import LocalBus
 from langyard.streams.threads import ThreadReaders
 from langyard.telemetry.metrics import Metrics
+from langyard.telemetry.siblings import Siblings
 from langyard.threads import States, Threads
 
 
@@ -179,6 +180,7 @@ class Parts(Protocol):
     conversations: Conversations
     draining: bool
     metrics: Metrics
+    siblings: Siblings | None
     bus: LocalBus
 
     @property

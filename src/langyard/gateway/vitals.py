@@ -1,4 +1,7 @@
-"""`GET /metrics`: what this process has counted, and gauges that are looked up when somebody asks (contract A.1)."""
+"""`GET /metrics`: what has been counted, and gauges that are looked up when somebody asks (contract A.1).
+
+A process that shares its port with others tells of all of them.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +19,7 @@ from langyard.gateway.parts import Parts
 from langyard.gateway.wire import answer_json
 from langyard.model.errors import LangyardError
 from langyard.model.runs import Queue
+from langyard.telemetry.metrics import Counted, Metrics
 
 _COUNTED = {
     "blockages": "langgraph_worker_blockages_total",
@@ -29,6 +33,8 @@ _COUNTED = {
     "effects_reused": "langgraph_effects_reused_total",
 }
 """What a worker counts of itself, and under which name it is shown."""
+
+_POOLS = (("connections", "size"), ("idle", "available"), ("max", "max"))
 
 Gauges = dict[str, dict[tuple[str, ...], float]]
 # However often a crowd of collectors asks, the database is asked once in this time.
@@ -58,11 +64,12 @@ class Vitals:
         except LangyardError:
             return None
 
-    async def gauges(self) -> Gauges:
-        """Every gauge of the table that can be had now."""
+    def own(self) -> Counted:
+        """What this process has counted, and its own gauges."""
         parts = self._parts
-        slots, used = self.slots()
-        found: Gauges = {
+        slots, used = (parts.worker.slots, parts.worker.running) if parts.worker is not None else (0, 0)
+        found = parts.metrics.snapshot()
+        found.gauges = {
             "langgraph_worker_slots": {(): slots},
             "langgraph_worker_slots_used": {(): used},
             "langgraph_stream_readers": {(): parts.bus.open_readers},
@@ -71,11 +78,35 @@ class Vitals:
             "lg_api_workers_available": {(): slots - used},
         }
         if parts.worker is not None:
-            found |= {name: {(): getattr(parts.worker.counters, kept)} for kept, name in _COUNTED.items()}
+            for kept, name in _COUNTED.items():
+                series = found.counts.setdefault(name, {})
+                series[()] = series.get((), 0.0) + getattr(parts.worker.counters, kept)
         pools = parts.pools()
-        for name, key in (("connections", "size"), ("idle", "available"), ("max", "max")):
-            found[f"langgraph_postgres_pool_{name}"] = {(pool,): told[key] for pool, told in pools.items()}
-            found[f"lg_api_pg_pool_{key}"] = {(): sum(told[key] for told in pools.values())}
+        for name, key in _POOLS:
+            found.gauges[f"langgraph_postgres_pool_{name}"] = {(pool,): told[key] for pool, told in pools.items()}
+            found.gauges[f"lg_api_pg_pool_{key}"] = {(): sum(told[key] for told in pools.values())}
+        return found
+
+    def _all(self) -> tuple[Metrics, Gauges]:
+        """Of all processes of this port."""
+        total, gauges = Metrics(), Gauges()
+        siblings = self._parts.siblings
+        for counted in (self.own(), *(siblings.others() if siblings is not None else ())):
+            total.add(counted)
+            for name, series in counted.gauges.items():
+                summed = gauges.setdefault(name, {})
+                for key, value in series.items():
+                    summed[key] = summed.get(key, 0) + value
+        return total, gauges
+
+    async def text(self) -> bytes:
+        """In Prometheus' text format."""
+        total, gauges = self._all()
+        return total.text(gauges | await self._shared())
+
+    async def _shared(self) -> Gauges:
+        """The gauges that are the same from every process."""
+        found = Gauges()
         if (asked := await self.queue()) is not None:
             queue, sessions = asked
             found["langgraph_active_sessions"] = {(): sessions}
@@ -92,16 +123,16 @@ class Vitals:
                 found |= {name: {(): value or 0.0} for name in names}
         return found
 
-    def slots(self) -> tuple[int, int]:
-        """Runs this process may execute, and executes."""
-        worker = self._parts.worker
-        return (worker.slots, worker.running) if worker is not None else (0, 0)
-
     async def document(self) -> Mapping[str, Any]:
         """The same as JSON, in the Agent Server's form."""
         asked = await self.queue()
-        slots, used = self.slots()
-        requests = self._parts.metrics.counted("lg_api_http_requests_total")
+        total, gauges = self._all()
+        slots, used = (int(gauges[f"langgraph_worker_slots{what}"][()]) for what in ("", "_used"))
+        requests = total.counted("lg_api_http_requests_total")
+        pools: dict[str, dict[str, int]] = {}
+        for name, key in _POOLS:
+            for (pool,), value in gauges[f"langgraph_postgres_pool_{name}"].items():
+                pools.setdefault(pool, {})[key] = int(value)
         told: dict[str, Any] = {
             "workers": {"max": slots, "active": used, "available": slots - used},
             "api": {
@@ -111,7 +142,7 @@ class Vitals:
                     if status.isdigit()
                 ]
             },
-            "postgres": {"pools": self._parts.pools()},
+            "postgres": {"pools": pools},
         }
         if asked is not None:
             queue = asked[0]
@@ -141,9 +172,9 @@ def routes(parts: Parts) -> APIRouter:
 
     @router.get("/metrics", responses={200: text})
     async def metrics(request: Request) -> Response:
-        """What this process has counted, and how the queue stands."""
+        """What has been counted since the start, and how the queue stands."""
         if request.query_params.get("format") == "json":
             return answer_json(await vitals.document())
-        return Response(parts.metrics.text(await vitals.gauges()), media_type=CONTENT_TYPE_LATEST)
+        return Response(await vitals.text(), media_type=CONTENT_TYPE_LATEST)
 
     return router

@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from prometheus_client import CollectorRegistry, generate_latest
@@ -93,6 +93,19 @@ TABLE: Mapping[str, Described] = {
 """Every metric, by name. Dashboards and alerts may use these names and no other."""
 
 
+Series = dict[str, dict[Labels, float]]
+
+
+@dataclass(slots=True)
+class Counted:
+    """All series of one process at a moment: sums since its start; of histograms the numbers per bucket, one beyond the
+    last, and the sum of values; gauges as they stand."""
+
+    counts: Series = field(default_factory=dict)
+    spreads: dict[str, dict[Labels, list[float]]] = field(default_factory=dict)
+    gauges: Series = field(default_factory=dict)
+
+
 class Metrics:
     """What one process has counted since it started. All methods may be called from any thread."""
 
@@ -127,34 +140,54 @@ class Metrics:
         with self._lock:
             return dict(self._counts.get(name, {}))
 
-    def families(self, asked: Mapping[str, Mapping[Labels, float]]) -> Iterator[Metric]:
-        """Everything there is, in the table's order; `asked` are gauges, and counters that somebody else keeps."""
+    def add(self, counted: Counted) -> None:
+        """Add what another process has counted; its gauges are left out, as is what this table has otherwise."""
+        for name, series in counted.counts.items():
+            if name in TABLE:
+                for key, value in series.items():
+                    self.count(name, *key, by=value)
         with self._lock:
-            counts = {name: dict(series) for name, series in self._counts.items()}
-            spreads = {
-                name: {key: list(spread) for key, spread in series.items()} for name, series in self._spreads.items()
-            }
+            for name, spreads in counted.spreads.items():
+                row = TABLE.get(name)
+                for key, spread in spreads.items():
+                    if row is None or len(spread) != len(row.buckets) + 2:
+                        continue
+                    mine = self._spreads.setdefault(name, {})
+                    bounded = _bounded(mine, key, row)
+                    mine[bounded] = [a + b for a, b in zip(mine.get(bounded, [0.0] * len(spread)), spread, strict=True)]
+
+    def snapshot(self) -> Counted:
+        """Everything counted, as it stands."""
+        with self._lock:
+            return Counted(
+                {name: dict(series) for name, series in self._counts.items()},
+                {name: {key: list(spread) for key, spread in series.items()} for name, series in self._spreads.items()},
+            )
+
+    def families(self, gauges: Mapping[str, Mapping[Labels, float]]) -> Iterator[Metric]:
+        """Everything there is, in the table's order."""
+        found = self.snapshot()
         for name, row in TABLE.items():
             if row.kind == "counter":
                 counter = CounterMetricFamily(name.removesuffix("_total"), row.help, labels=row.labels)
-                for key, value in {**counts.get(name, {}), **asked.get(name, {})}.items():
+                for key, value in found.counts.get(name, {}).items():
                     counter.add_metric(key, value)
                 yield counter
             elif row.kind == "histogram":
                 histogram = HistogramMetricFamily(name, row.help, labels=row.labels)
-                for key, spread in spreads.get(name, {}).items():
+                for key, spread in found.spreads.get(name, {}).items():
                     histogram.add_metric(key, _cumulated(row.buckets, spread), spread[-1])
                 yield histogram
-            elif name in asked:
+            elif name in gauges:
                 gauge = GaugeMetricFamily(name, row.help, labels=row.labels)
-                for key, value in asked[name].items():
+                for key, value in gauges[name].items():
                     gauge.add_metric(key, value)
                 yield gauge
 
-    def text(self, asked: Mapping[str, Mapping[Labels, float]]) -> bytes:
+    def text(self, gauges: Mapping[str, Mapping[Labels, float]]) -> bytes:
         """The same in Prometheus' text format."""
         registry = CollectorRegistry(auto_describe=False)
-        registry.register(_Now(self.families(asked)))
+        registry.register(_Now(self.families(gauges)))
         return generate_latest(registry)
 
 
