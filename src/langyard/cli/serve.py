@@ -15,7 +15,7 @@ from langyard.config import Project, Settings, start
 
 if TYPE_CHECKING:
     from langyard.app import App
-    from langyard.cli.child import Child
+    from langyard.cli.supervised.child import Child
 
 log = logging.getLogger(__name__)
 
@@ -59,7 +59,7 @@ def serve(
     as_json = settings.log.json
     logs.configure(settings.log.level, "json" if as_json else "text")
     if child is not None:
-        from langyard.cli.child import adopt
+        from langyard.cli.supervised.child import adopt
 
         _serve_as(adopt(child), settings, project)
         return
@@ -94,7 +94,7 @@ def _serve(settings: Settings, project: Project, progress: Progress) -> None:
 
 def _supervise(storage: Storage, project: Project, sockets: list[Any], progress: Progress) -> None:
     from langyard.cli import listening
-    from langyard.cli.processes import Processes
+    from langyard.cli.supervised.processes import Processes
 
     count = storage.settings.gateway.processes
     address = listening.address(storage.settings.gateway.host, sockets[0])

@@ -19,8 +19,8 @@ import uvicorn
 
 from langyard.app import App
 from langyard.cli import listening
-from langyard.cli.child import Child
-from langyard.cli.doors import Door, Tally
+from langyard.cli.supervised.child import Child
+from langyard.cli.supervised.doors import Door, Tally
 from langyard.gateway import create, probes
 from langyard.gateway.vitals import Vitals
 

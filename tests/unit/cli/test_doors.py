@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from langyard.cli.doors import Door, Tally, tally_file
+from langyard.cli.supervised.doors import Door, Tally, tally_file
 
 
 class Guest(asyncio.Protocol):

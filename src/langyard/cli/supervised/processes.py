@@ -22,8 +22,8 @@ from dataclasses import dataclass
 from types import FrameType
 from typing import Any
 
-from langyard.cli.child import argument
-from langyard.cli.doors import Tally, tally_file
+from langyard.cli.supervised.child import argument
+from langyard.cli.supervised.doors import Tally, tally_file
 from langyard.model.errors import Unavailable
 
 log = logging.getLogger(__name__)

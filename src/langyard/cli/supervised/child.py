@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from langyard.cli.doors import Tally
+from langyard.cli.supervised.doors import Tally
 from langyard.telemetry.siblings import Siblings
 
 

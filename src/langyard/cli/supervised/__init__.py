@@ -1,0 +1,1 @@
+"""`serve --processes`: what a supervisor and its children need besides `serve` itself."""
