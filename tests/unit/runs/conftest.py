@@ -14,7 +14,7 @@ from tests.unit.runs.bench import Bench, register
 
 @pytest.fixture
 async def bench(database) -> AsyncIterator[Bench]:
-    opened = Database(database, name="test", max_size=4)
+    opened = Database(database, name="test", max_size=6)
     await opened.open()
     worker_id = uuid.uuid4()
     await asyncio.to_thread(register, database, worker_id)

@@ -101,8 +101,10 @@ left join lateral (
 -- name: claim
 -- The queue: pending runs that are due, oldest of their thread, on threads where nothing runs, by turn. Two claimers
 -- never get the same row (skip locked), and the unique index refuses a second running run on a thread whatever else
--- happens. The latest checkpoint comes along, `current` if nobody had the run between this statement's snapshot, in
--- which it was read, and the claim: who has had it leaves it with another fence.
+-- happens. The latest checkpoint comes along, as this statement's snapshot has it, which is older than the claim: `current`
+-- if nobody had the run in between, who would leave it with another fence, nor another run the thread, which would have
+-- another revision by now. (A claim with caps waits for others; a run asked for before may be stored after the snapshot.)
+-- Otherwise the thread's config is read again, and the checkpoint when the run asks for it.
 with candidate as (
     {candidates}
 ), claimed as (
@@ -114,13 +116,18 @@ with candidate as (
     where r.run_id = candidate.run_id and r.status = 'pending' and t.thread_id = r.thread_id
     returning r.run_id, r.thread_id, r.assistant_id, r.graph_id, r.user_id, r.kwargs, r.metadata, r.attempt, r.fence,
         r.followed, r.watched, r.retries, r.cancel_action, r.cancel_reason, r.multitask_strategy, r.created_at,
-        r.started_at, t.config
+        r.started_at, t.config as config_seen, t.revision
 )
-select thread.*, head.*,
-    thread.fence = 1 + (select x.fence from langyard.runs x where x.run_id = thread.run_id) as current
+select thread.*, head.*, still.current,
+    case when still.current then thread.config_seen else langyard.config_of(thread.thread_id) end as config
 from claimed as thread
+cross join lateral (
+    select thread.fence = 1 + (select x.fence from langyard.runs x where x.run_id = thread.run_id)
+        and thread.revision = langyard.revision_of(thread.thread_id) as current
+    offset 0
+) as still
 left join lateral (
-    {head}
+    {head} and still.current
     order by c.checkpoint_id desc limit 1
 ) as head on true;
 
