@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import resource
 import signal
 import subprocess
 from collections import Counter
@@ -19,7 +20,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests.acceptance.serving import LANGYARD, QUICK, START_S, Served, environ, postmaster, project, until
 
 GRAPH = """
-import asyncio, os
+import asyncio, multiprocessing, os, signal
 from pathlib import Path
 from typing import TypedDict
 from langgraph.graph import StateGraph
@@ -40,6 +41,12 @@ async def held(state: State) -> State:
         await asyncio.sleep(0.02)
     return {"pid": os.getpid()}
 
+def fork(state: State) -> State:
+    left = multiprocessing.get_context("fork").Process(target=signal.pause, daemon=True)
+    left.start()
+    return {"pid": os.getpid(), "text": str(left.pid)}
+
+forks = StateGraph(State).add_node(fork).set_entry_point("fork")
 echo = StateGraph(State).add_node(who).set_entry_point("who")
 gate = StateGraph(State).add_node(held).set_entry_point("held")
 """
@@ -49,7 +56,7 @@ COUNT = 2
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     tmp_path.chmod(0o755)
-    return project(tmp_path, GRAPH, echo="./agent.py:echo", gate="./agent.py:gate")
+    return project(tmp_path, GRAPH, echo="./agent.py:echo", gate="./agent.py:gate", forks="./agent.py:forks")
 
 
 def execute(server: Served, workflow: str = "echo") -> httpx.Response:
@@ -168,6 +175,32 @@ def _kill_one(folder: Path, server: Served) -> None:
     path = f"{server.address}/threads/{made['thread_id']}/runs/{run['run_id']}"
     assert httpx.get(f"{path}/join", timeout=60).json()["pid"] == second
     assert httpx.get(path).json()["status"] == "success"
+
+
+@pytest.mark.slow
+def test_one_that_dies_is_replaced_also_when_what_its_nodes_forked_lives_on(server: Served):
+    found = execute(server, "forks").json()["result"]
+    left = int(found["text"])
+    try:
+        os.kill(found["pid"], signal.SIGKILL)
+        assert server.wait_for("a process has ended and is replaced")["pid"] == found["pid"]
+        assert not gone(left)
+        until(lambda: len(children(server) - {found["pid"]}) == COUNT)
+    finally:
+        os.kill(left, signal.SIGKILL)
+
+
+@pytest.mark.slow
+def test_those_that_serve_go_on_when_no_other_can_be_started(server: Served):
+    first, second = children(server)
+    most = resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE, (3, most[1]))
+    os.kill(first, signal.SIGKILL)
+    server.wait_for("no process can be started in place of one that has ended")
+    assert execute(server).json()["result"]["pid"] == second
+    resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE, most)
+    until(lambda: len(children(server) - {first}) == COUNT)
+    assert second in children(server)
 
 
 @pytest.mark.slow

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import resource
 import socket
+import tempfile
 from collections.abc import Callable, Iterator
 
 import pytest
 
-from langyard.cli.supervised.doors import Door, Tally, tally_file
+from langyard.cli.supervised.doors import Door, Tally, tally_file, unnamed_file
 
 
 class Guest(asyncio.Protocol):
@@ -97,6 +99,18 @@ async def test_nobody_waits_for_a_process_that_hangs(listener, fd, door):
     assert await asyncio.wait_for(visit(listener, 3), 1) == ["0"] * 3
 
 
+async def test_one_that_hangs_is_soon_left_out_of_the_count(fd):
+    hanging, mine = Tally(fd, 1), Tally(fd, 0)
+    hanging.write(0)
+    assert mine.more_than_another(1)
+    async with asyncio.timeout(5):
+        while mine.more_than_another(1):  # noqa: ASYNC110 - nothing tells, that is how it is known
+            await asyncio.sleep(0.01)
+    assert mine.takes(1)  # it may come to itself, as a process that was stopped does
+    hanging.write(0)
+    assert mine.more_than_another(1)
+
+
 async def test_one_that_has_closed_is_not_waited_for(listener, fd, door):
     closed = door(1)
     closed.close()
@@ -117,3 +131,35 @@ async def test_without_a_descriptor_it_waits_for_one(listener, door, caplog):
             resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
         assert "no connection can be taken" in caplog.text
         assert await asyncio.wait_for(asyncio.get_running_loop().sock_recv(client, 1), 5) == b"0"
+
+
+async def test_one_without_a_descriptor_is_not_waited_for(listener, fd, door):
+    door(1)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with socket.create_connection(listener.getsockname()):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
+        try:
+            await asyncio.sleep(0.05)
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        other = Tally(fd, 0)
+        assert not other.more_than_another(100)
+        assert other.takes(1)
+
+
+async def test_what_goes_wrong_for_good_is_said_now_and_then(listener, door, caplog):
+    raised: list[dict[str, object]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, found: raised.append(found))
+    door(0)
+    listener.shutdown(socket.SHUT_RDWR)
+    await asyncio.sleep(0.1)
+    assert not raised
+    assert caplog.text.count("no connection can be taken") == 1
+
+
+def test_what_processes_share_needs_no_folder(monkeypatch):
+    if hasattr(os, "memfd_create"):
+        monkeypatch.setattr(tempfile, "tempdir", "/nowhere")
+    with tally_file(1) as counts, unnamed_file() as other:
+        assert not Tally(counts.fileno()).takes(0)
+        assert other.write(b"x") == 1

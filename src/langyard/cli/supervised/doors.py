@@ -2,7 +2,8 @@
 
 Left to themselves, whoever wakes first takes all that wait: of sixteen connections that come together and stay, one of
 two processes may have twelve. So a process that has more than another leaves a newcomer to it for a moment; a newcomer
-that is still there then is taken whatever the count, so that nobody waits for a process that hangs.
+that is still there then is taken whatever the count. A process that hangs is soon left out of the count, since every
+newcomer would wait for it in vain.
 """
 
 from __future__ import annotations
@@ -11,9 +12,11 @@ import asyncio
 import errno
 import logging
 import mmap
+import os
 import select
 import socket
 import tempfile
+import time
 from array import array
 from collections.abc import Callable
 from ssl import SSLContext
@@ -23,38 +26,62 @@ log = logging.getLogger(__name__)
 
 # How long a newcomer is left to others, and how often.
 _MOMENT_S, _MOMENTS = 0.001, 5
-# How long to wait for a descriptor when there is none left.
+# How long to wait when none can be taken: for a descriptor when there is none left, above all.
 _PAUSE_S = 0.5
-_EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+# What `accept` says of one connection, not of all: it has gone, its network has, a firewall refuses it.
+_GONE = frozenset({errno.EAGAIN, errno.EINTR, errno.ECONNABORTED, errno.EPROTO, errno.EPERM, errno.ENETDOWN})
+# Who has written nothing for so long hangs: `write` is called ten times a second.
+_SILENT_NS = 500_000_000
 _CLOSED = -1
 
 
 class Tally:
-    """How many connections each process has, in memory that all of them share; a process writes at its own place."""
+    """How many connections each process has, in memory that all of them share; a process writes at its own place.
+
+    A place has two numbers: the count, and when it was written, on the clock that all processes of a machine share.
+    """
 
     def __init__(self, fd: int, place: int = 0) -> None:
-        self._counts = memoryview(mmap.mmap(fd, 0)).cast("i")
+        self._numbers = memoryview(mmap.mmap(fd, 0)).cast("q")
         self._place = place
 
     def write(self, count: int | None, place: int | None = None) -> None:
         """Connections at one's own place, or another; None: it takes none."""
-        self._counts[self._place if place is None else place] = _CLOSED if count is None else count
+        at = 2 * (self._place if place is None else place)
+        self._numbers[at + 1] = time.monotonic_ns()
+        self._numbers[at] = _CLOSED if count is None else count
+
+    def rest(self) -> None:
+        """Not to be waited for until the next `write`."""
+        self._numbers[2 * self._place + 1] = 0
 
     def takes(self, place: int) -> bool:
         """Whether there is a process at that place that takes connections."""
-        return self._counts[place] >= 0
+        return self._numbers[2 * place] >= 0
 
     def more_than_another(self, count: int) -> bool:
-        """Whether a process that takes connections has fewer than `count`."""
-        return any(0 <= other < count for other in self._counts)
+        """Whether a process that takes connections, and does not hang, has fewer than `count`."""
+        numbers = self._numbers
+        for at in range(0, len(numbers), 2):
+            if 0 <= numbers[at] < count and time.monotonic_ns() - numbers[at + 1] < _SILENT_NS:
+                return True
+        return False
 
 
 def tally_file(places: int) -> IO[bytes]:
-    """What so many processes map, all closed. It has no name, and is gone with the last who has it open."""
-    file = tempfile.TemporaryFile()  # noqa: SIM115 - closed by who asked for it
-    file.write(array("i", [_CLOSED] * places).tobytes())
+    """What so many processes map, all closed."""
+    file = unnamed_file()
+    file.write(array("q", [_CLOSED, 0] * places).tobytes())
     file.flush()
     return file
+
+
+def unnamed_file() -> IO[bytes]:
+    """For processes that inherit it: it has no name, and is gone with the last who has it open."""
+    # In memory, where a system can: there may be no folder to write in, or no room in it.
+    if hasattr(os, "memfd_create"):
+        return os.fdopen(os.memfd_create("langyard"), "w+b")
+    return tempfile.TemporaryFile()
 
 
 class Door:
@@ -79,6 +106,7 @@ class Door:
         self._entering: set[asyncio.Task[None]] = set()
         self._left = 0
         self._later: asyncio.TimerHandle | None = None
+        self._paused = False
         self._waits = select.poll()
         self._waits.register(listener, select.POLLIN)
         listener.setblocking(False)
@@ -98,6 +126,7 @@ class Door:
 
     def _open(self) -> None:
         self._later = None
+        self._paused = False
         self.tell()
         if not self._waits.poll(0):
             self._left = 0  # another process has taken it
@@ -107,6 +136,8 @@ class Door:
         """Write down how many connections there are, and return it."""
         count = self._connections() + len(self._entering)
         self._tally.write(count)
+        if self._paused:
+            self._tally.rest()
         return count
 
     def _knock(self) -> None:
@@ -117,12 +148,13 @@ class Door:
         self._left = 0
         try:
             connection, _ = self._listener.accept()
-        except (BlockingIOError, InterruptedError, ConnectionAbortedError):
-            return  # another process was quicker, or the client has left
         except OSError as error:
-            if error.errno not in _EXHAUSTED:
-                raise
+            if error.errno in _GONE:
+                return  # another process was quicker, or the client has left
+            # Whatever it is, it may pass; asked again at once, it would be said thousands of times a second.
             log.error("no connection can be taken: %s", error.strerror)
+            self._paused = True
+            self.tell()
             self._shut(_PAUSE_S)
             return
         task = self._loop.create_task(self._enter(connection))

@@ -15,7 +15,6 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -23,7 +22,7 @@ from types import FrameType
 from typing import Any
 
 from langyard.cli.supervised.child import argument
-from langyard.cli.supervised.doors import Tally, tally_file
+from langyard.cli.supervised.doors import Tally, tally_file, unnamed_file
 from langyard.model.errors import Unavailable
 
 log = logging.getLogger(__name__)
@@ -64,7 +63,7 @@ class Processes:
         self._say = say
         self._places = [_Place(number) for number in range(count)]
         # One to count connections in, and one a place for what is counted there.
-        self._files = [tally_file(count), *(tempfile.TemporaryFile() for _ in range(count))]  # noqa: SIM115 - in `run`
+        self._files = [tally_file(count), *(unnamed_file() for _ in range(count))]
         self._tally = Tally(self._files[0].fileno())
         self._announced = False
         self._stopping = False
@@ -76,7 +75,8 @@ class Processes:
         heard, wakes = socket.socketpair()
         wakes.setblocking(False)
         heard.setblocking(False)
-        before = {number: signal.signal(number, self._note) for number in (signal.SIGINT, signal.SIGTERM)}
+        heeded = (signal.SIGINT, signal.SIGTERM, signal.SIGCHLD)
+        before = {number: signal.signal(number, self._note) for number in heeded}
         signal.set_wakeup_fd(wakes.fileno())
         self._selector.register(heard, selectors.EVENT_READ)
         try:
@@ -107,21 +107,40 @@ class Processes:
                         self._asked(self._signals.pop(0))
                 elif key.data.line is not None:
                     self._hear(key.data)
+            # Not told by the line alone: what users' code has forked keeps the dead one's end of it open.
+            for place in self._places:
+                if place.process is not None and (code := place.process.poll()) is not None:
+                    self._ended(place, place.process.pid, code)
 
     def _start(self, place: _Place) -> None:
-        ours, theirs = socket.socketpair()
-        tally, *counted = (each.fileno() for each in self._files)
-        child = argument(place.number, tally, counted, theirs, self._sockets)
-        with theirs:
-            place.process = subprocess.Popen(
-                [sys.executable, "-m", "langyard", *sys.argv[1:], "--child", child],
-                pass_fds=[tally, *counted, theirs.fileno(), *(each.fileno() for each in self._sockets)],
-                # A terminal's Ctrl-C is for the parent, which passes it on: twice would mean at once.
-                start_new_session=True,
-            )
+        try:
+            place.process, ours = self._spawn(place.number)
+        except OSError as error:  # no memory, no descriptor, a package just replaced: those that serve go on
+            if not self._announced:
+                raise Unavailable(f"No process can be started: {error.strerror}.", code="process_ended") from error
+            said = {"reason": error.strerror, "place": place.number, "after_s": self._again(place)}
+            log.error("no process can be started in place of one that has ended", extra=said)
+            return
         ours.setblocking(False)
         place.line, place.said, place.ready, place.began = ours, b"", False, time.monotonic()
         self._selector.register(ours, selectors.EVENT_READ, place)
+
+    def _spawn(self, number: int) -> tuple[subprocess.Popen[bytes], socket.socket]:
+        ours, theirs = socket.socketpair()
+        tally, *counted = (each.fileno() for each in self._files)
+        child = argument(number, tally, counted, theirs, self._sockets)
+        with theirs:
+            try:
+                started = subprocess.Popen(
+                    [sys.executable, "-m", "langyard", *sys.argv[1:], "--child", child],
+                    pass_fds=[tally, *counted, theirs.fileno(), *(each.fileno() for each in self._sockets)],
+                    # A terminal's Ctrl-C is for the parent, which passes it on: twice would mean at once.
+                    start_new_session=True,
+                )
+            except OSError:
+                ours.close()
+                raise
+        return started, ours
 
     def _hear(self, place: _Place) -> None:
         assert place.line is not None
@@ -129,8 +148,8 @@ class Processes:
             said = place.line.recv(_OWN_LINE)
         except ConnectionResetError:
             said = b""
-        if not said:
-            self._ended(place)
+        if not said:  # it is dead or about to be
+            self._let_go(place)
             return
         place.said += said
         if not place.ready and place.said.endswith(b"\n"):
@@ -139,33 +158,43 @@ class Processes:
                 self._announced = True
                 self._announce(json.loads(self._places[0].said))
 
-    def _ended(self, place: _Place) -> None:
-        """The line is closed: the process is dead or about to be."""
-        assert place.line is not None
-        assert place.process is not None
-        self._selector.unregister(place.line)
-        place.line.close()
+    def _let_go(self, place: _Place) -> None:
+        """Nothing more is heard of it, and no newcomer left to it."""
+        if place.line is not None:
+            self._selector.unregister(place.line)
+            place.line.close()
+            place.line = None
         self._tally.write(None, place.number)
-        code = place.process.wait()
-        pid, place.process, place.line = place.process.pid, None, None
+
+    def _ended(self, place: _Place, pid: int, code: int) -> None:
+        self._let_go(place)
+        place.process = None
         if self._stopping:
             return
         if not self._announced:
             raise Unavailable("A process ended while it started; what it said stands above.", code="process_ended")
         if time.monotonic() - place.began > _SETTLED_S:
             place.pause_s = _RESTART_S
-        place.due = time.monotonic() + place.pause_s
+        after_s = self._again(place)
         log.warning(
             "a process has ended and is replaced",
-            extra={"pid": pid, "exit_code": code, "place": place.number, "after_s": place.pause_s},
+            extra={"pid": pid, "exit_code": code, "place": place.number, "after_s": after_s},
         )
-        place.pause_s = min(place.pause_s * 2, _RESTART_MOST_S)
+
+    def _again(self, place: _Place) -> float:
+        """When to start the next; in how many seconds."""
+        after_s = place.pause_s
+        place.due = time.monotonic() + after_s
+        place.pause_s = min(after_s * 2, _RESTART_MOST_S)
+        return after_s
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         self._signals.append(number)  # acted upon in the loop, which is woken by it
 
     def _asked(self, number: int) -> None:
-        """The first signal asks, the second Ctrl-C insists."""
+        """The first signal asks, the second Ctrl-C insists; that a process has ended is looked at by who calls."""
+        if number == signal.SIGCHLD:
+            return
         if self._stopping:
             if number == signal.SIGINT:
                 os.write(2, b"Stopped at once; what was running goes on from its last checkpoint at the next start.\n")
