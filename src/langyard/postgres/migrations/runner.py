@@ -25,6 +25,7 @@ from psycopg import AsyncConnection, sql
 from psycopg.rows import DictRow, dict_row
 
 from langyard.model.errors import ConfigurationError, Unavailable
+from langyard.postgres.migrations import spares
 
 FOLDER = Path(__file__).parent
 LOCK = int.from_bytes(hashlib.sha256(b"langyard.migrations").digest()[:8], "big", signed=True)
@@ -33,8 +34,6 @@ LOCK = int.from_bytes(hashlib.sha256(b"langyard.migrations").digest()[:8], "big"
 _Connection = AsyncConnection[DictRow]
 _NO_TRANSACTION = "-- no-transaction"
 _TRIES = 3
-# Each repeats the beginning of its table's primary key: dear to keep, and what a plan takes by mistake (decision 20).
-_SPARE = ("checkpoints_thread_id_idx", "checkpoint_blobs_thread_id_idx", "checkpoint_writes_thread_id_idx")
 
 
 @dataclass(frozen=True)
@@ -64,7 +63,7 @@ class _State:
     checkpoints: int  # LangGraph's versions; -1 is none
     store: int
     invalid: list[tuple[str, str, bool]]  # schema, name, ours: the indexes that a crash left half built
-    spared: bool  # none of `_SPARE` is there
+    spare: list[tuple[str, str]]  # schema, name: what repeats a key, and may be dropped
 
 
 async def migrate(url: str, *, folder: Path = FOLDER, lock_timeout_s: float = 5.0, wait_s: float = 300.0) -> list[str]:
@@ -81,11 +80,16 @@ async def migrate(url: str, *, folder: Path = FOLDER, lock_timeout_s: float = 5.
         async with _lock(connection, wait_s):
             pending = _pending(files, await _look(connection))
             await _make_history(connection)
+            applied = []
             for migration in pending:
-                # What needs no transaction holds nobody up while it waits.
-                timeout_s = lock_timeout_s if migration.transactional else wait_s
-                await _patiently(connection, migration, timeout_s)
-            return [migration.name for migration in pending]
+                if migration.name == spares.STEP:
+                    if not await spares.drop(connection, lock_timeout_s):
+                        continue
+                else:
+                    # What needs no transaction holds nobody up while it waits.
+                    await _patiently(connection, migration, lock_timeout_s if migration.transactional else wait_s)
+                applied.append(migration.name)
+            return applied
 
 
 async def plan(url: str, *, folder: Path = FOLDER) -> list[Migration]:
@@ -173,9 +177,8 @@ def _pending(files: Sequence[Migration], state: _State) -> list[Migration]:
     ):
         if version < len(steps) - 1:
             pending.append(Migration(f"langgraph {what} {len(steps) - 1}", "\n".join(steps[version + 1 :]), ""))
-    if not state.spared or state.checkpoints < len(AsyncPostgresSaver.MIGRATIONS) - 1:
-        drops = "".join(f"drop index concurrently if exists {name};\n" for name in _SPARE)
-        pending.append(Migration("spare indexes of langgraph", f"{_NO_TRANSACTION}\n{drops}", ""))
+    if state.spare or state.checkpoints < len(AsyncPostgresSaver.MIGRATIONS) - 1:
+        pending.append(Migration(spares.STEP, f"{_NO_TRANSACTION}\n{spares.drops(state.spare)}", ""))
     return pending
 
 
@@ -256,16 +259,15 @@ async def _look(connection: _Connection) -> _State:
             join pg_class c on c.oid = i.indexrelid
             join pg_class t on t.oid = i.indrelid
             join pg_namespace n on n.oid = t.relnamespace
-        where not i.indisvalid
+        where not i.indisvalid and c.relname <> all(%(spare)s)
             and (n.nspname = 'langyard' or pg_table_is_visible(t.oid) and t.relname = any(%(theirs)s))
             and not exists (select from pg_stat_progress_create_index p where p.index_relid = i.indexrelid)
         """,
-        {"theirs": ["checkpoints", "checkpoint_blobs", "checkpoint_writes", "store", "store_vectors"]},
+        {"theirs": [*spares.SPARE, "store", "store_vectors"], "spare": [*spares.SPARE.values()]},
     )
     invalid = [(row["nspname"], row["relname"], row["ours"]) async for row in rows]
-    spare = await _scalar(connection, "select count(to_regclass(name)) from unnest(%s::text[]) as name", [*_SPARE])
     checkpoints, store = await version("checkpoint_migrations"), await version("store_migrations")
-    return _State(applied, checkpoints, store, invalid, spared=spare == 0)
+    return _State(applied, checkpoints, store, invalid, await spares.find(connection))
 
 
 async def _has_vectors(connection: _Connection, dims: int) -> bool:
