@@ -38,3 +38,26 @@ async def test_whoever_loses_a_deadlock_takes_over_a_moment_later(bench: Bench):
     assert made is not None
     assert (made.run.status, list(made.superseded)) == ("pending", [(waiting.run_id, True)])
     assert ((await bench.thread())["status"], (await bench.thread())["open_runs"]) == ("busy", 1)
+
+
+async def test_a_run_has_begun_when_it_had_the_thread_not_when_it_was_asked_for(bench: Bench):
+    """Another may have begun and ended there while it waited."""
+    await bench.start()
+    request = RunRequest(
+        run_id=uuid7(), graph_id="g", kwargs={}, thread_id=bench.thread_id, multitask_strategy="interrupt"
+    )
+    async with await psycopg.AsyncConnection.connect(bench.url, autocommit=True) as other:
+        async with other.transaction():
+            await other.execute("select from langyard.threads where thread_id = %s for update", [bench.thread_id])
+            starting = asyncio.create_task(rows.start(bench.database, request, bench.worker_id))
+            async with asyncio.timeout(20):
+                while not await bench.database.fetch_one(BLOCKED):
+                    assert not starting.done()
+            now = await bench.database.fetch_one("select clock_timestamp() as time")
+    started = await starting
+    assert started is not None
+    assert started.claimed is not None
+    row = await bench.run(started.claimed)
+    assert now is not None
+    assert row is not None
+    assert row["created_at"] < now["time"] < row["started_at"]

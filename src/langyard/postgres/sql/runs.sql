@@ -54,7 +54,8 @@ with session as (
         %(multitask_strategy)s, %(priority)s::int2,
         claimed::int, claimed::int, case when claimed then %(worker_id)s::uuid end,
         -- A delayed run queues where it begins, not where it was asked for: it must not hold up those before it.
-        now() + delay, now() + delay, case when claimed then now() end,
+        -- It begins when it has the thread, which another may have had since this transaction began.
+        now() + delay, now() + delay, case when claimed then clock_timestamp() end,
         %(lasting)s or (%(awaited)s and not claimed) or reader.there,
         (%(events)s and not claimed) or reader.there, %(temporary)s, case when %(webhook)s then now() end,
         %(fairness_group)s::text,
@@ -111,7 +112,7 @@ with candidate as (
     update langyard.runs r set
         status = 'running', worker_id = %(worker_id)s, fence = r.fence + 1,
         -- One that is to stop is only settled.
-        attempt = r.attempt + (r.cancel_action is null)::int, started_at = now(), updated_at = now()
+        attempt = r.attempt + (r.cancel_action is null)::int, started_at = clock_timestamp(), updated_at = now()
     from candidate, langyard.threads t
     where r.run_id = candidate.run_id and r.status = 'pending' and t.thread_id = r.thread_id
     returning r.run_id, r.thread_id, r.assistant_id, r.graph_id, r.user_id, r.kwargs, r.metadata, r.attempt, r.fence,
