@@ -72,7 +72,8 @@ async def start(
         attempt=row["attempt"], fence=row["fence"], user_id=request.user_id, assistant_id=request.assistant_id,
         metadata=row["metadata"], thread_config=row["config"],
         followed=row["followed"], watched=row["watched"], claimed_at=row["created_at"],
-        head=usable_head(row) if current else None, fresh=row["fresh"] or (current and row["checkpoint_id"] is None),
+        head=usable_head(row) if current else None,
+        fresh=(row["fresh"] or current) and row["checkpoint_id"] is None,
     )  # fmt: skip
     return Started(run, claimed, superseded)
 

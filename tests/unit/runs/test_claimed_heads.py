@@ -106,3 +106,21 @@ async def test_a_claim_during_which_a_run_that_was_asked_for_before_came_and_wen
     assert await begins_at(bench, writer, claimed) == "c2"
     assert claimed.thread_config == {"tags": ["of the last run"]}
     await writer.close()
+
+
+async def test_a_thread_that_only_the_official_saver_knew_goes_on_where_it_was(bench: Bench):
+    thread = str(bench.thread_id)
+    document = json.dumps({"v": 4, "id": "c0", "channel_versions": {}, "versions_seen": {}})
+    await bench.database.execute(
+        "insert into checkpoints (thread_id, checkpoint_id, checkpoint) values (%(id)s, 'c0', %(document)s::jsonb)",
+        {"id": thread, "document": document},
+    )
+    writer = Writer(bench.database)
+    writer.start()
+    assert await begins_at(bench, writer, await bench.start(claimed=True)) == "c0"
+    await writer.close()
+
+
+async def test_a_thread_that_nobody_knew_is_not_asked_for(bench: Bench):
+    run = await bench.start(claimed=True)
+    assert (run.fresh, run.head) == (True, None)

@@ -95,7 +95,8 @@ select
     head.*
 from run cross join thread cross join reader
 left join lateral (
-    {head} and run.status = 'running' and not thread.fresh
+    -- A thread that was made here may have checkpoints by LangGraph's own saver, unless its id is of our making.
+    {head} and run.status = 'running' and not (thread.fresh and (%(temporary)s or %(session_id)s::text is not null))
     order by c.checkpoint_id desc limit 1
 ) as head on true;
 
