@@ -36,17 +36,27 @@ REPLAYED = {"Idempotent-Replayed": "true"}
 _LONGEST = 255
 
 
+class Starting(asyncio.Lock):
+    """Held while the run of a key is looked for and started: two requests at once in this process must not both start
+    it. `used`: somebody has begun to, be it one that came with the key later than oneself."""
+
+    used = False
+
+
 class Idempotency:
     """All keys of all users."""
 
     def __init__(self, parts: Parts, *, retention_s: float) -> None:
         self._parts = parts
         self._retention_s = retention_s
-        self._locks: weakref.WeakValueDictionary[tuple[str, str], asyncio.Lock] = weakref.WeakValueDictionary()
+        self._locks: weakref.WeakValueDictionary[tuple[str, str], Starting] = weakref.WeakValueDictionary()
 
-    def starting(self, key: Key) -> asyncio.Lock:
-        """Held while a run is looked for and started: two requests at once in this process must not both start it."""
-        return self._locks.setdefault((key.user_id, key.key), asyncio.Lock())
+    def starting(self, key: Key) -> Starting:
+        """The same for all requests of this process that have the key at this time."""
+        return self._starting(key.user_id, key.key)
+
+    def _starting(self, user_id: str, key: str) -> Starting:
+        return self._locks.setdefault((user_id, key), Starting())
 
     async def claim(self, request: Request, user_id: str, body: Any) -> tuple[Key, bool] | None:
         """The key of a request, and whether it was seen before; None when it has none.
@@ -64,17 +74,21 @@ class Idempotency:
             request.scope["path"].encode("utf-8", "replace"),
             canonical(body),
         )
-        fingerprint, run_id = hashlib.sha256(said).digest(), uuid7()
-        key = await rows.claim(self._parts.database, _short(user_id), given, fingerprint, run_id)
+        fingerprint, run_id, whose = hashlib.sha256(said).digest(), uuid7(), _short(user_id)
+        # The request keeps it from here on: the first to claim a key may be the last to hear that it has.
+        request.scope["langyard.starting"] = self._starting(whose, given)
+        key = await rows.claim(self._parts.database, whose, given, fingerprint, run_id)
         if key.fingerprint != fingerprint:
             raise Conflict(f"This {HEADER} was used with another request.", code="idempotency_key_reused")
         return key, key.run_id != run_id
 
     async def once(self, key: Key, seen: bool, start: Callable[[], Awaitable[T]]) -> T | None:
         """What `start` gives, which makes the run of the key; None when the run is there already."""
-        async with self.starting(key):
-            if seen and await self.knows(key.run_id):
+        starting = self.starting(key)
+        async with starting:
+            if (seen or starting.used) and await self.knows(key.run_id):
                 return None
+            starting.used = True
             try:
                 return await start()
             except BaseException:  # refused or cancelled: the key stands for nothing yet

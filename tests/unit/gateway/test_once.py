@@ -9,7 +9,10 @@ from uuid import uuid4
 import httpx
 import psycopg
 import pytest
+from starlette.requests import Request
 
+from langyard.conversations import Turn
+from langyard.gateway.idempotency import Idempotency
 from langyard.postgres.rows import runs
 from tests.unit.gateway.serving import Served, events, serve
 
@@ -86,6 +89,25 @@ async def test_many_at_once_are_one_run(served: Served, database: str):
     assert {answer.content.strip() for answer in answers} == {answers[0].content.strip()}
     assert b"through" in answers[0].content
     assert rows(database) == 1
+
+
+async def test_the_first_to_claim_a_key_may_be_the_last_to_hear_of_it(served: Served):
+    idempotency = Idempotency(served.app, retention_s=60)
+    heads = {"type": "http", "method": "POST", "path": "/workflow/execute", "headers": [(b"idempotency-key", b"k")]}
+    requests = [Request(dict(heads)) for _ in range(2)]
+    earlier, later = [await idempotency.claim(request, "ada", {}) for request in requests]
+    assert earlier is not None
+    assert later is not None
+    (first, made), (second, seen) = earlier, later
+    assert (made, seen, first.run_id) == (False, True, second.run_id)
+
+    async def start() -> Turn:
+        return await served.app.conversations.start("gate", {}, user_id="ada", run_id=first.run_id)
+
+    turn = await idempotency.once(second, seen, start)
+    assert turn is not None
+    with turn:
+        assert await idempotency.once(first, made, start) is None
 
 
 async def test_who_left_a_stream_finds_it_from_its_first_event(served: Served, database: str):

@@ -76,6 +76,7 @@ async def test_a_server_says_what_it_did(served: Served):
     assert (await served.execute("fail")).status_code == 500
     for path in ("/nothing/here", "/nothing/there"):
         assert (await served.http.get(path)).status_code == 404
+    assert (await served.http.head("/ok")).status_code == 200
     answer = await served.http.get("/metrics")
     assert answer.headers["content-type"].startswith("text/plain")
     found = samples(answer.text)
@@ -83,6 +84,7 @@ async def test_a_server_says_what_it_did(served: Served):
     assert found["langgraph_requests_total", (execute, ("method", "POST"))] == 2
     assert found["langgraph_request_duration_seconds_count", (execute,)] == 2
     assert found["langgraph_requests_total", (("endpoint", "none"), ("method", "GET"))] == 2
+    assert found["langgraph_requests_total", (("endpoint", "/ok"), ("method", "HEAD"))] == 1
     assert found["langgraph_workflow_execution_seconds_count", (("workflow_type", "echo"),)] == 1
     assert found["langgraph_runs_total", (("status", "error"), ("workflow_type", "fail"))] == 1
     assert found["langgraph_errors_total", (("error_type", "http_500"),)] == 1

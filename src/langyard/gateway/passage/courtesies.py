@@ -29,7 +29,12 @@ class Head:
                 done = True
                 await send({"type": "http.response.body", "body": b"", "more_body": False})
 
-        await self._app({**scope, "method": "GET"}, receive, bodiless)
+        read = {**scope, "method": "GET"}
+        try:
+            await self._app(read, receive, bodiless)
+        finally:
+            if "route" in read:
+                scope["route"] = read["route"]  # by which it is counted
 
 
 def slashless(request: Request) -> Response | None:

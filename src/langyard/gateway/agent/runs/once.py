@@ -66,7 +66,9 @@ class Once(Making):
         key, seen = await self.claimed(request, value)
         if key.body is not None:
             return answer(key.body, key.status or 200, REPLAYED)
-        async with self.idempotency.starting(key):
+        starting = self.idempotency.starting(key)
+        async with starting:
+            seen, starting.used = seen or starting.used, True
             try:
                 bodies, places = await self.checked_many(value)
                 shown = []
