@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 
 import psycopg
+from psycopg.rows import dict_row
 
 from langyard.model.ids import uuid7
 from langyard.model.runs import RunRequest
 from langyard.postgres import runs as rows
 from langyard.postgres.database import Database
+from langyard.postgres.rows import threads
+from langyard.postgres.rows.deletion import delete_threads
 from tests.unit.runs.bench import BLOCKED, Bench
 
 
@@ -61,3 +64,17 @@ async def test_a_run_has_begun_when_it_had_the_thread_not_when_it_was_asked_for(
     assert now is not None
     assert row is not None
     assert row["created_at"] < now["time"] < row["started_at"]
+
+
+async def test_a_thread_that_is_being_deleted_is_not_made_again_by_a_run_that_came_too_late(bench: Bench):
+    """Without its owner's metadata, and for somebody who was told that it is gone."""
+    await threads.create(bench.database, bench.thread_id, {"owner": "ada"}, None, None)
+    request = RunRequest(run_id=uuid7(), graph_id="g", kwargs={}, thread_id=bench.thread_id)
+    async with await psycopg.AsyncConnection.connect(bench.url, row_factory=dict_row) as other, other.transaction():
+        await delete_threads(other, [bench.thread_id])
+        starting = asyncio.create_task(rows.start(bench.database, request, bench.worker_id))
+        async with asyncio.timeout(20):
+            while not await bench.database.fetch_one(BLOCKED):
+                assert not starting.done()
+    assert await starting is None
+    assert await threads.find(bench.database, bench.thread_id) is None

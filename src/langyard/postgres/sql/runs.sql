@@ -29,7 +29,8 @@ with session as (
         make_interval(secs => %(ttl_s)s::float8), now() + make_interval(secs => %(ttl_s)s::float8)
     from target
     where %(may_create)s or exists (select from made)
-        or exists (select from langyard.threads x where x.thread_id = target.thread_id)
+        -- Locked: one that is being deleted is waited for, and then not made anew.
+        or exists (select from langyard.threads x where x.thread_id = target.thread_id for key share)
     on conflict (thread_id) do update set
         status = 'busy',
         open_runs = t.open_runs + 1,
