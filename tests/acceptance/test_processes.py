@@ -6,6 +6,7 @@ import contextlib
 import os
 import resource
 import signal
+import socket
 import subprocess
 from collections import Counter
 from collections.abc import Iterator
@@ -201,6 +202,43 @@ def test_those_that_serve_go_on_when_no_other_can_be_started(server: Served):
     resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE, most)
     until(lambda: len(children(server) - {first}) == COUNT)
     assert second in children(server)
+
+
+@pytest.mark.slow
+def test_one_that_hangs_does_not_keep_the_others_from_ending(folder: Path):
+    with Served(folder, "--processes", str(COUNT), LANGYARD_DRAIN_GRACE_SECONDS="0", **QUICK) as server:
+        first, second = children(server)
+        os.kill(first, signal.SIGSTOP)
+        server.process.send_signal(signal.SIGTERM)
+        until(lambda: gone(second))
+        assert server.wait_for("processes that do not end are killed")["pids"] == [first]
+        assert server.process.wait(30) == 0
+        assert gone(first)
+
+
+def refused(host: str, port: int) -> bool:
+    """Whether nobody listens any more."""
+    try:
+        socket.create_connection((host, port), timeout=5).close()
+    except OSError:
+        return True
+    return False
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("count", [1, COUNT])
+def test_a_request_over_a_connection_made_before_the_end_is_answered(folder: Path, count: int):
+    with Served(folder, "--processes", str(count), **QUICK) as server:
+        at = httpx.URL(server.address)
+        assert at.port is not None
+        with socket.create_connection((at.host, at.port), timeout=30) as connection:
+            assert execute(server).status_code == 200  # who came later has been taken, so this one has
+            server.process.send_signal(signal.SIGTERM)
+            until(lambda: refused(at.host, at.port or 0))
+            connection.sendall(b"GET /ok HTTP/1.1\r\nHost: here\r\n\r\n")
+            assert connection.recv(100).startswith(b"HTTP/1.1 200 ")
+        assert server.process.wait(30) == 0
+    assert not server.unreadable
 
 
 @pytest.mark.slow

@@ -96,14 +96,15 @@ def _supervise(storage: Storage, project: Project, sockets: list[Any], progress:
     from langyard.cli import listening
     from langyard.cli.supervised.processes import Processes
 
-    count = storage.settings.gateway.processes
+    count, worker = storage.settings.gateway.processes, storage.settings.worker
     address = listening.address(storage.settings.gateway.host, sockets[0])
 
     def announce(facts: dict[str, Any]) -> None:
         announce_on(progress, {**facts, "data": storage.place, "processes": count})
 
     with progress.step(f"Starting {count} processes for the workflows of {project.path}"):
-        supervised = Processes(count, sockets, announce=announce, say=progress.say)
+        drain_s = worker.drain_delay_seconds + worker.drain_grace_seconds
+        supervised = Processes(count, sockets, drain_s=drain_s, announce=announce, say=progress.say)
     log.debug("supervising", extra={"address": address, "processes": count})
     supervised.run()
 

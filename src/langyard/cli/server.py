@@ -11,6 +11,7 @@ import os
 import signal
 import socket
 import sys
+import time
 from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import NoReturn
@@ -28,6 +29,8 @@ from langyard.gateway.vitals import Vitals
 _YOUNG = 20_000
 # How long one thread may hold the interpreter while another waits for it.
 _TURN_S = 0.001
+# How long those who have just connected have to say what they want, when the server stops.
+_FIRST_WORD_S, _LOOK_S = 1.0, 0.02
 
 
 def _expected(record: logging.LogRecord) -> bool:
@@ -35,6 +38,10 @@ def _expected(record: logging.LogRecord) -> bool:
     a request that is given up because its client has left."""
     given_up = record.exc_info is not None and isinstance(record.exc_info[1], asyncio.CancelledError)
     return not given_up and "without completing response" not in record.getMessage()
+
+
+def _has_yet_to_ask(connection: object) -> bool:
+    return getattr(connection, "cycle", ...) is None
 
 
 class Server(uvicorn.Server):
@@ -137,13 +144,15 @@ class Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Take no more, and let requests and runs end side by side: a request may be waiting for its run."""
-        worker = self._app.worker
+        worker, delay_s = self._app.worker, self._app.settings.worker.drain_delay_seconds
         self._app.draining = True
+        if not delay_s:
+            await self._close_doors()
         if worker is not None and worker.running:
             self._say(f"Stopping: {worker.running} runs have {self._grace_s:g} s to end. Ctrl-C again stops at once.")
         drain = asyncio.create_task(asyncio.to_thread(worker.stop)) if worker is not None else None
         # Balancers see that this server is not ready, while it still answers those who have not seen it yet.
-        await asyncio.sleep(self._app.settings.worker.drain_delay_seconds)
+        await asyncio.sleep(delay_s)
         # Who reads a run that goes on elsewhere is sent there; for runs of this process there is the grace time.
         logging.getLogger("uvicorn.error").addFilter(_expected)
         self._app.runs.depart()
@@ -157,6 +166,24 @@ class Server(uvicorn.Server):
         if self._child is not None:
             self._child.siblings.write(self._vitals.own())
         self._say("Stopped.")
+
+    async def _close_doors(self) -> None:
+        """Nobody new; but a request on its way over a new connection is answered: who sent it could not know."""
+        for server in self.servers:
+            server.close()
+            if isinstance(server, Door):
+                await server.wait_closed()
+        for listener in self._sockets:
+            listener.close()
+        connected = self.server_state.connections
+        for each in [one for one in connected if not _has_yet_to_ask(one)]:
+            each.shutdown()
+        until = time.monotonic() + _FIRST_WORD_S
+        while True:
+            # Once in any case: what has just been read finds a worker that still takes it.
+            await asyncio.sleep(_LOOK_S)
+            if time.monotonic() >= until or not any(map(_has_yet_to_ask, connected)):
+                return
 
     async def _end_streams(self, drain: asyncio.Task[None] | None) -> None:
         """Streams that never end by themselves end with the last run here."""

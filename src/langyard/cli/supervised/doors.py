@@ -106,7 +106,7 @@ class Door:
         self._entering: set[asyncio.Task[None]] = set()
         self._left = 0
         self._later: asyncio.TimerHandle | None = None
-        self._paused = False
+        self._paused = self._closed = False
         self._waits = select.poll()
         self._waits.register(listener, select.POLLIN)
         listener.setblocking(False)
@@ -114,7 +114,10 @@ class Door:
         self._open()
 
     def close(self) -> None:
-        """Take no more."""
+        """Take no more; said twice, it is once."""
+        if self._closed:
+            return
+        self._closed = True
         if self._later is not None:
             self._later.cancel()
         self._loop.remove_reader(self._listener)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import os
 import selectors
 import signal
@@ -31,6 +32,8 @@ _RESTART_S, _RESTART_MOST_S = 0.1, 10.0
 # A process that served this long has not failed at its start: the next one need not wait.
 _SETTLED_S = 30.0
 _OWN_LINE = 65536
+# What a process may take to end besides the time it gives its runs and its readers.
+_ENDING_S = 8.0
 
 
 @dataclass(slots=True)
@@ -48,17 +51,20 @@ class _Place:
 
 
 class Processes:
-    """Made for one `run`. `announce` gets what the first process says of itself once all serve."""
+    """Made for one `run`. `announce` gets what the first process says of itself once all serve; `drain_s` is how long
+    one that is asked to end goes on with what it has."""
 
     def __init__(
         self,
         count: int,
         sockets: list[socket.socket],
         *,
+        drain_s: float,
         announce: Callable[[dict[str, Any]], None],
         say: Callable[[str], None],
     ) -> None:
         self._sockets = sockets
+        self._patience_s = drain_s + _ENDING_S
         self._announce = announce
         self._say = say
         self._places = [_Place(number) for number in range(count)]
@@ -67,6 +73,7 @@ class Processes:
         self._tally = Tally(self._files[0].fileno())
         self._announced = False
         self._stopping = False
+        self._give_up_at = math.inf
         self._signals: list[int] = []
         self._selector = selectors.DefaultSelector()
 
@@ -99,8 +106,12 @@ class Processes:
             for place in self._places:
                 if place.process is None and place.due <= now and not self._stopping:
                     self._start(place)
-            pending = [place.due - now for place in self._places if place.process is None and not self._stopping]
-            for key, _ in self._selector.select(max(0.0, min(pending)) if pending else None):
+            if now >= self._give_up_at:
+                self._give_up()
+            due = self._give_up_at
+            if not self._stopping:
+                due = min((place.due for place in self._places if place.process is None), default=due)
+            for key, _ in self._selector.select(max(0.0, due - now) if due < math.inf else None):
                 if key.fileobj is heard:
                     heard.recv(4096)
                     while self._signals:
@@ -201,12 +212,20 @@ class Processes:
                 raise SystemExit(130)
             return
         self._stopping = True
+        self._give_up_at = time.monotonic() + self._patience_s
         # Closed here, the port goes with the last child: who connects then is refused instead of kept waiting.
         for each in self._sockets:
             each.close()
         for place in self._places:
             if place.process is not None:
                 place.process.send_signal(signal.SIGTERM)
+
+    def _give_up(self) -> None:
+        """Who has not ended by now hangs; what it has goes on from its last checkpoint elsewhere."""
+        self._give_up_at = math.inf
+        hanging = [place.process.pid for place in self._places if place.process is not None]
+        log.error("processes that do not end are killed", extra={"pids": hanging})
+        self._kill()
 
     def _kill(self) -> None:
         for place in self._places:
