@@ -102,7 +102,7 @@ left join lateral (
 ) as head on true;
 
 -- name: claim
--- The queue: pending runs that are due, oldest of their thread, on threads where nothing runs, by turn. Two claimers
+-- The queue: pending runs that are due, first of their thread, on threads where nothing runs, by turn. Two claimers
 -- never get the same row (skip locked), and the unique index refuses a second running run on a thread whatever else
 -- happens. The latest checkpoint comes along, as this statement's snapshot has it, which is older than the claim: `current`
 -- if nobody had the run in between, who would leave it with another fence, nor another run the thread, which would have
@@ -136,6 +136,7 @@ left join lateral (
 
 -- name: candidates
 -- A walk along the queue of each graph, as far as it must: rows that wait for another on their thread are not on it.
+-- Of a thread, one that was begun and put back comes first, then the oldest.
 select c.run_id
 from unnest(%(graphs)s::text[]) as g(graph_id)
 cross join lateral (
@@ -145,7 +146,8 @@ cross join lateral (
         and not exists (
             select from langyard.runs o
             where o.thread_id = r.thread_id and o.status in ('pending', 'running') and o.run_id <> r.run_id
-                and (o.status = 'running' or (o.created_at, o.run_id) < (r.created_at, r.run_id))
+                and (o.status = 'running' or (o.started_at is null, o.created_at, o.run_id)
+                    < (r.started_at is null, r.created_at, r.run_id))
         )
     order by r.turn, r.run_id
     limit %(slots)s
