@@ -71,7 +71,7 @@ async def start(
         run_id=request.run_id, thread_id=row["thread_id"], graph_id=request.graph_id, kwargs=request.kwargs,
         attempt=row["attempt"], fence=row["fence"], user_id=request.user_id, assistant_id=request.assistant_id,
         metadata=row["metadata"], thread_config=row["config"],
-        followed=row["followed"], watched=row["watched"], claimed_at=row["created_at"],
+        followed=row["followed"], watched=row["watched"], claimed_at=row["started_at"],
         head=usable_head(row) if current else None,
         fresh=(row["fresh"] or current) and row["checkpoint_id"] is None,
     )  # fmt: skip

@@ -64,6 +64,8 @@ async def test_a_run_has_begun_when_it_had_the_thread_not_when_it_was_asked_for(
     assert now is not None
     assert row is not None
     assert row["created_at"] < now["time"] < row["started_at"]
+    # Its events are numbered from there on: after those of whoever had the thread meanwhile.
+    assert started.claimed.claimed_at == row["started_at"]
 
 
 async def test_a_thread_that_is_being_deleted_is_not_made_again_by_a_run_that_came_too_late(bench: Bench):

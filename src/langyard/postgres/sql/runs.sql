@@ -84,11 +84,11 @@ with session as (
         -- Asked once, whatever is read of it.
         offset 0
     ) as offer
-    returning status, attempt, fence, created_at, metadata, followed, watched
+    returning status, attempt, fence, created_at, started_at, metadata, followed, watched
 )
 select
-    thread.thread_id, run.followed, run.watched, run.status, run.attempt, run.fence, run.created_at, run.metadata,
-    thread.revision, thread.config, thread.thread_metadata, thread.fresh,
+    thread.thread_id, run.followed, run.watched, run.status, run.attempt, run.fence, run.created_at, run.started_at,
+    run.metadata, thread.revision, thread.config, thread.thread_metadata, thread.fresh,
     (select x.revision from langyard.threads x where x.thread_id = thread.thread_id) as seen,
     case when run.status = 'pending' and %(worker_id)s::uuid is null then pg_notify('langyard', 'wake')::text end as told,
     case when reader.there
