@@ -22,6 +22,8 @@ async def begin(made: Yard, graph: str = "waiting") -> tuple[str, str]:
     thread = (await made.sdk.threads.create())["thread_id"]
     run = (await made.sdk.runs.create(thread, graph, input={}))["run_id"]
     await made.begun()
+    # Its checkpoint may be on its way still, and would be refused of one that is buried.
+    await until(lambda: made.rows("select 1 from checkpoints where thread_id = %s", thread) != [])
     return thread, run
 
 
