@@ -375,6 +375,11 @@ class Worker:
 
     async def _drain(self) -> None:
         """Let runs end for the grace time; what is left stops at its last checkpoint and goes back to pending."""
+        # What is being inserted for us would be taken for the run of a dead worker.
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_STOP_S):
+                while self._options.slots - self._free > len(self._executions):  # noqa: ASYNC110
+                    await asyncio.sleep(0.01)
         left = await self._quiet(self._options.grace_s)
         if left:
             log.info("handing back %d unfinished runs", len(left))
