@@ -14,7 +14,7 @@ from langyard.model.errors import Invalid, Unavailable
 from langyard.model.runs import Caps, ClaimedRun, GraphQueue, Queue, Run, RunEnd, RunRequest
 from langyard.postgres.arrays import Ints, Uuids
 from langyard.postgres.checkpoints import usable_head
-from langyard.postgres.database import Database, Row
+from langyard.postgres.database import SLOW, Database, Row
 from langyard.postgres.queries import load
 
 _SQL = load("runs")
@@ -171,6 +171,11 @@ async def claim(
     except psycopg.errors.UniqueViolation:
         # Somebody else began a run on one of these threads in the meantime; the next call sees it.
         return []
+    except Unavailable as error:
+        # What comes along with so many may be more than the server's own limit on statements lets through.
+        if slots == 1 or not isinstance(error.__cause__, SLOW):
+            raise
+        return await claim(database, worker_id, graphs, 1, caps)
     return [claimed_of(row) for row in rows]
 
 

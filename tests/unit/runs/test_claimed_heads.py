@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from uuid import uuid4
 
 import pytest
 
@@ -124,3 +125,21 @@ async def test_a_thread_that_only_the_official_saver_knew_goes_on_where_it_was(b
 async def test_a_thread_that_nobody_knew_is_not_asked_for(bench: Bench):
     run = await bench.start(claimed=True)
     assert (run.fresh, run.head) == (True, None)
+
+
+async def test_a_claim_that_takes_too_long_for_many_is_made_for_one(bench: Bench):
+    """What comes along with thirty runs may be more than the server's own limit on statements lets through."""
+    for _ in range(5):
+        bench.thread_id = uuid4()
+        await bench.start()
+    await bench.database.execute(
+        "create function langyard.slow() returns trigger language plpgsql as "
+        "$$ begin perform pg_sleep(0.3); return new; end $$"
+    )
+    await bench.database.execute(
+        "create trigger slow before update on langyard.runs for each row execute function langyard.slow()"
+    )
+    limited = Database(f"{bench.url}&options=-c%20statement_timeout%3D1000", name="limited", max_size=1)
+    await limited.open()
+    assert len(await rows.claim(limited, bench.worker_id, ["g"], 5)) == 1
+    await limited.close()
