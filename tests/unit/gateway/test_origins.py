@@ -64,6 +64,20 @@ async def test_only_our_own_pages_call_where_no_others_are_named(database: str):
         assert (await served.http.get("/ok", headers={"Origin": PAGE})).status_code == 200
 
 
+async def test_a_page_cannot_leave_out_what_it_sends(database: str):
+    """With an application of the project's own that sees to origins itself, only the browser's question protects it."""
+    async with serve(database, cors_origins=("*",)) as served:
+        call = b'{"jsonrpc":"2.0","id":1,"method":"ping"}'
+        for headers, status in (
+            ({}, 200),
+            ({"Origin": PAGE}, 415),
+            ({"Origin": PAGE, "Content-Type": "text/plain"}, 415),
+        ):
+            request = served.http.build_request("POST", "/mcp", content=call, headers=headers)
+            assert ("content-type" in request.headers) == ("Content-Type" in headers)
+            assert (await served.http.send(request)).status_code == status
+
+
 @pytest.mark.parametrize("origins", [(PAGE,), ("*",)])
 async def test_the_pages_of_origins_that_are_named_call(database: str, origins: tuple[str, ...]):
     async with serve(database, cors_origins=origins) as served:
