@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +19,7 @@ from langyard.postgres.database import SLOW, Database, Row
 from langyard.postgres.queries import load
 
 _SQL = load("runs")
+_GIVE_WAY_S = 0.1
 _CLAIM = _SQL["claim"].format(candidates=_SQL["candidates"])
 _CLAIM_WITHIN_CAPS = _SQL["claim"].format(candidates=_SQL["candidates_within_caps"])
 
@@ -98,6 +100,8 @@ async def _take_over(
         except (Unavailable, psycopg.errors.DeadlockDetected):
             if last:
                 raise
+            # At once, it might be back before whoever it gave way to has woken up, and meet the same deadlock again.
+            await asyncio.sleep(_GIVE_WAY_S)
             continue
         return row, superseded
     raise AssertionError("unreachable")
