@@ -54,7 +54,7 @@ async def read_json(request: Request, limits: Limits) -> Any:
     if declared is None and "origin" in request.headers:
         # What does not say what it is, a browser sends for any page, without asking first whether that page may.
         raise UnsupportedMedia("A page has to declare what it sends: Content-Type: application/json.")
-    kind = (declared or _JSON).partition(";")[0].strip().lower()
+    kind = (_JSON if declared is None else declared).partition(";")[0].strip().lower()
     if kind != _JSON and not (kind.startswith("application/") and kind.endswith("+json")):
         raise UnsupportedMedia(
             f"The body is declared as {kind[:100]!r}; send JSON with Content-Type: application/json."
