@@ -143,14 +143,14 @@ class Metrics:
     def add(self, counted: Counted) -> None:
         """Add what another process has counted; its gauges are left out, as is what this table has otherwise."""
         for name, series in counted.counts.items():
-            if name in TABLE:
-                for key, value in series.items():
+            for key, value in series.items():
+                if name in TABLE and len(key) == len(TABLE[name].labels):
                     self.count(name, *key, by=value)
         with self._lock:
             for name, spreads in counted.spreads.items():
                 row = TABLE.get(name)
                 for key, spread in spreads.items():
-                    if row is None or len(spread) != len(row.buckets) + 2:
+                    if row is None or len(key) != len(row.labels) or len(spread) != len(row.buckets) + 2:
                         continue
                     mine = self._spreads.setdefault(name, {})
                     bounded = _bounded(mine, key, row)

@@ -10,6 +10,8 @@ import os
 import struct
 import zlib
 from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 from langyard import serde
@@ -28,15 +30,17 @@ class Siblings:
         self._place = place
         self._lives = lives
         self._written = b""
+        self._known: dict[int, Counted] = {}
 
     def write(self, counted: Counted) -> None:
-        """Say how things stand here."""
+        """Say how things stand here. Where there is no room for it, the others know what was said before."""
         body = serde.dumps(
             {"counts": _rows(counted.counts), "spreads": _rows(counted.spreads), "gauges": _rows(counted.gauges)}
         )
         if body != self._written:
-            os.pwrite(self._files[self._place], _HEAD.pack(len(body), zlib.crc32(body)) + body, 0)
-            self._written = body
+            with suppress(OSError):
+                os.pwrite(self._files[self._place], _HEAD.pack(len(body), zlib.crc32(body)) + body, 0)
+                self._written = body
 
     def left(self) -> Counted:
         """What the process had counted that was at this place before."""
@@ -48,9 +52,7 @@ class Siblings:
         for place in range(len(self._files)):
             if place != self._place:
                 counted = self._read(place)
-                if not self._lives(place):
-                    counted.gauges = {}
-                found.append(counted)
+                found.append(counted if self._lives(place) else replace(counted, gauges={}))
         return found
 
     def _read(self, place: int) -> Counted:
@@ -62,8 +64,11 @@ class Siblings:
             body = data[_HEAD.size : _HEAD.size + size]
             if zlib.crc32(body) == checksum:
                 told: dict[str, list[Any]] = serde.loads(body)
-                return Counted(**{kind: _series(rows) for kind, rows in told.items()})
-        return Counted()
+                self._known[place] = Counted(**{kind: _series(rows) for kind, rows in told.items()})
+                break
+        # Of what is half written, by one that was killed at it, what was read before holds: nothing for a while, and then
+        # all of it again, whoever scrapes would count twice.
+        return self._known.get(place, Counted())
 
 
 def _rows(series: dict[str, dict[tuple[str, ...], Any]]) -> list[Any]:

@@ -61,6 +61,23 @@ def test_what_is_half_written_is_not_read(files):
     assert Siblings(files, 0, lambda place: True).others()[0] == Counted()
 
 
+def test_of_what_is_half_written_holds_what_was_read_before(files):
+    """A counter that is gone for a moment and then there again would be counted twice by whoever scrapes."""
+    Siblings(files, 1, lambda place: True).write(counted(5))
+    ours = Siblings(files, 0, lambda place: True)
+    assert ours.others()[0] == counted(5)
+    os.pwrite(files[1], b"xxxx", 20)
+    assert ours.others()[0] == counted(5)
+
+
+def test_where_there_is_no_room_the_process_goes_on(files):
+    unwritable = os.open("/dev/full", os.O_WRONLY)
+    try:
+        Siblings([unwritable], 0, lambda place: True).write(counted(5))
+    finally:
+        os.close(unwritable)
+
+
 def test_a_shorter_text_after_a_longer_one(files):
     theirs = Siblings(files, 1, lambda place: True)
     theirs.write(counted(123456))
@@ -71,4 +88,7 @@ def test_a_shorter_text_after_a_longer_one(files):
 def test_of_another_version_what_is_not_known_is_left_out():
     metrics = Metrics()
     metrics.add(Counted({"langgraph_gone_total": {(): 1.0}}, {"langgraph_request_duration_seconds": {("/",): [1.0]}}))
+    metrics.add(
+        Counted({"langgraph_requests_total": {("/",): 1.0}}, {"langgraph_request_duration_seconds": {(): [0] * 15}})
+    )
     assert metrics.snapshot() == Counted({}, {})
