@@ -66,8 +66,8 @@ class Siblings:
                 told: dict[str, list[Any]] = serde.loads(body)
                 self._known[place] = Counted(**{kind: _series(rows) for kind, rows in told.items()})
                 break
-        # Of what is half written, by one that was killed at it, what was read before holds: nothing for a while, and then
-        # all of it again, whoever scrapes would count twice.
+        # Of what one that was killed has half written, what was read before holds: nothing for a while, and then all of
+        # it again, whoever scrapes would count twice.
         return self._known.get(place, Counted())
 
 
