@@ -21,6 +21,7 @@ from langyard.postgres import runs as rows
 from langyard.postgres.database import Database
 from langyard.postgres.rows import cancelling
 from langyard.postgres.rows import events as log_rows
+from langyard.postgres.starts import Starts, superseding
 from langyard.streams import Ended, LocalBus, NoRelay, Part, Relay, RemoteEvents, Subscription
 from langyard.telemetry.chores import survived
 
@@ -68,7 +69,7 @@ class Runs:
         self._relay = relay or NoRelay()
         self._poll_s = poll_s
         self._on_webhook = on_webhook
-        self._caps = caps
+        self._starts = Starts(database, caps)
         self._bound = bound
         self._standing = standing
         self._watching: asyncio.Task[None] | None = None
@@ -91,6 +92,7 @@ class Runs:
     async def close(self) -> None:
         """Stop watching."""
         await self._remote.close()
+        await self._starts.close()
         await stop([*self._telling, self._watching])
 
     def depart(self) -> None:
@@ -151,7 +153,7 @@ class Runs:
         try:
             # Who has a slot is not thought to wait before it is known.
             with self._bound.entering() if self._bound is not None and worker_id is None else nullcontext():
-                started = await rows.start(self._database, request, worker_id, events=events, caps=self._caps)
+                started = await self._starts.start(request, worker_id, events=events)
             if started is not None and started.claimed is not None:
                 self._slots.accept(started.claimed)
                 accepted = True
@@ -332,7 +334,7 @@ class Runs:
             await work
 
     async def _tell_superseded(self, request: RunRequest, superseded: Sequence[tuple[UUID, bool]]) -> None:
-        said = rows.superseding(request)
+        said = superseding(request)
         for run_id, ended in superseded:
             if not ended:
                 if not self._slots.cancel(run_id, said["action"], said["reason"]):

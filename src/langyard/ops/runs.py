@@ -10,6 +10,7 @@ from langyard.model.errors import Conflict, NotFound
 from langyard.model.ids import uuid7
 from langyard.model.runs import ENDED, RunRequest
 from langyard.postgres import runs as rows
+from langyard.postgres import starts
 from langyard.postgres.database import Database, Row
 from langyard.postgres.rows import cancelling, oversight
 from langyard.postgres.rows.workers import bury
@@ -85,7 +86,7 @@ async def retry(database: Database, run_id: UUID, *, checkpoint_id: str | None =
         metadata={**row["metadata"], "retry_of": str(run_id)},
         priority=row["priority"],
     )
-    if await rows.start(database, request, None) is None:
+    if await starts.start(database, request, None) is None:
         raise NotFound(f"The thread of run {run_id} is not there any more.", code="thread_not_found")
     return request.run_id
 

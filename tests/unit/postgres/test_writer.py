@@ -13,7 +13,7 @@ import pytest
 from langyard.model.errors import TooLarge, Unavailable
 from langyard.model.ids import uuid7
 from langyard.model.runs import RunRequest
-from langyard.postgres import runs as rows
+from langyard.postgres import starts
 from langyard.postgres.database import Database
 from langyard.postgres.writer import Lease, Writer
 
@@ -35,7 +35,7 @@ class Bench:
 
     async def lease(self) -> Lease:
         request = RunRequest(run_id=uuid7(), graph_id="g", kwargs={}, thread_id=uuid4(), may_create=True)
-        started = await rows.start(self.database, request, uuid4())
+        started = await starts.start(self.database, request, uuid4())
         assert started is not None
         assert started.claimed is not None
         return Lease(request.run_id, started.run.thread_id, started.claimed.fence)

@@ -10,6 +10,7 @@ from typing import Any
 from langyard.model.ids import uuid7
 from langyard.model.runs import ClaimedRun, RunRequest
 from langyard.postgres import runs as rows
+from langyard.postgres import starts
 from langyard.postgres.database import Database
 from langyard.postgres.rows.workers import Heartbeat, bury
 
@@ -30,7 +31,7 @@ class Bench:
         request = RunRequest(
             run_id=uuid7(), graph_id="g", kwargs={"input": {}}, thread_id=self.thread_id, may_create=True, **more
         )
-        started = await rows.start(self.database, request, self.worker_id if claimed else None)
+        started = await starts.start(self.database, request, self.worker_id if claimed else None)
         assert started is not None
         if claimed:
             assert started.claimed is not None

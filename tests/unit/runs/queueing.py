@@ -11,8 +11,9 @@ from uuid import UUID, uuid4
 from langyard.model.ids import uuid7
 from langyard.model.runs import Caps, ClaimedRun, RunRequest
 from langyard.postgres import runs as rows
+from langyard.postgres import starts
 from langyard.postgres.database import Database
-from langyard.postgres.runs import Started
+from langyard.postgres.starts import Started
 
 GRAPHS = ["agent", "other"]
 
@@ -44,7 +45,7 @@ class Queue:
         request = RunRequest(
             uuid7(), graph_id, {}, user_id=user_id, thread_id=thread_id or uuid4(), may_create=True, **more
         )
-        started = await rows.start(self.database, request, self.worker_id if at_once else None, caps=self.caps)
+        started = await starts.start(self.database, request, self.worker_id if at_once else None, caps=self.caps)
         assert started is not None
         return started
 

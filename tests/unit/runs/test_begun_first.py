@@ -9,6 +9,7 @@ from psycopg.rows import dict_row
 from langyard.model.ids import uuid7
 from langyard.model.runs import Caps, RunRequest
 from langyard.postgres import runs as rows
+from langyard.postgres import starts
 from langyard.postgres.queries import load
 from langyard.postgres.rows import suspects
 from tests.unit.runs.bench import Bench
@@ -21,7 +22,7 @@ async def test_a_run_that_came_later_does_not_step_between_two_attempts(bench: B
     async with await psycopg.AsyncConnection.connect(bench.url, row_factory=dict_row) as other:
         await other.execute("select now()")
         begun = await bench.start(claimed=True)
-        await other.execute(load("runs")["start"], rows.start_params(request, None))
+        await other.execute(load("runs")["start"], starts.start_params(request, None))
         await other.commit()
     if by == "itself":
         await suspects.give_back(bench.database, begun.run_id, begun.fence, counts=True, max_attempts=2, delay_s=0.0)

@@ -20,6 +20,7 @@ from langgraph.types import interrupt
 from langyard.model.ids import uuid7
 from langyard.model.runs import ClaimedRun, RunEnd, RunRequest
 from langyard.postgres import runs as rows
+from langyard.postgres import starts
 from langyard.postgres.rows import cancelling
 from langyard.postgres.rows import threads as thread_rows
 from langyard.postgres.writer import Finish, Lease, Writer
@@ -129,7 +130,7 @@ async def test_a_run_that_is_refused_supersedes_nothing(bench):
     request = RunRequest(
         run_id=uuid7(), graph_id="g", kwargs={}, thread_id=bench.thread_id, revision=99, multitask_strategy="rollback"
     )
-    assert await rows.start(bench.database, request, None) is None
+    assert await starts.start(bench.database, request, None) is None
     found = await bench.run(waiting)
     assert found is not None
     assert found["status"] == "pending"

@@ -13,6 +13,7 @@ import pytest
 from langyard.model.ids import uuid7
 from langyard.model.runs import RunRequest
 from langyard.postgres import runs as rows
+from langyard.postgres import starts
 from langyard.postgres.database import Database
 from langyard.postgres.rows import cancelling
 from langyard.postgres.rows.workers import Heartbeat
@@ -33,7 +34,7 @@ async def made(database: Database, thread_id: uuid.UUID, worker_id: uuid.UUID | 
     request = RunRequest(
         run_id=uuid7(), graph_id="g", kwargs={"input": {}}, thread_id=thread_id, may_create=True, **more
     )
-    started = await rows.start(database, request, worker_id)
+    started = await starts.start(database, request, worker_id)
     assert started is not None
     assert (started.claimed is not None) == (worker_id is not None)
     return request.run_id

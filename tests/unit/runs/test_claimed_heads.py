@@ -11,6 +11,7 @@ import pytest
 from langyard.model.ids import uuid7
 from langyard.model.runs import Caps, ClaimedRun, RunRequest
 from langyard.postgres import runs as rows
+from langyard.postgres import starts
 from langyard.postgres.checkpoints import Checkpointer, Scope
 from langyard.postgres.database import Database
 from langyard.postgres.queries import load
@@ -97,7 +98,7 @@ async def test_a_claim_during_which_a_run_that_was_asked_for_before_came_and_wen
             claim = asyncio.create_task(bench.claim())
             await until(bench.database, BLOCKED)
             request = RunRequest(run_id=uuid7(), graph_id="g", kwargs={"input": {}}, thread_id=bench.thread_id)
-            await starting.execute(load("runs")["start"], rows.start_params(request, None))
+            await starting.execute(load("runs")["start"], starts.start_params(request, None))
             await starting.execute("commit")
             [early] = await bench.claim()
             assert early.run_id == request.run_id
@@ -143,3 +144,20 @@ async def test_a_claim_that_takes_too_long_for_many_is_made_for_one(bench: Bench
     await limited.open()
     assert len(await rows.claim(limited, bench.worker_id, ["g"], 5)) == 1
     await limited.close()
+
+
+async def test_a_large_state_is_read_by_the_run_that_needs_it(bench: Bench):
+    """And not by the claim, for which all the others wait."""
+    writer = Writer(bench.database)
+    writer.start()
+    await put(writer, await bench.start(claimed=True), "c1", end=True)
+    await bench.start()
+    await bench.database.execute(
+        """update langyard.threads set "values" = (select jsonb_object_agg(n, gen_random_uuid())
+           from generate_series(1, 20000) n)"""
+    )
+    [claimed] = await bench.claim()
+    assert (claimed.head, claimed.fresh) == (None, False)
+    assert await begins_at(bench, writer, claimed) == "c1"
+    assert claimed.thread_config == {"tags": ["of the last run"]}
+    await writer.close()

@@ -9,7 +9,7 @@ from psycopg.rows import dict_row
 
 from langyard.model.ids import uuid7
 from langyard.model.runs import RunRequest
-from langyard.postgres import runs as rows
+from langyard.postgres import starts
 from langyard.postgres.database import Database
 from langyard.postgres.rows import threads
 from langyard.postgres.rows.deletion import delete_threads
@@ -29,7 +29,7 @@ async def test_whoever_loses_a_deadlock_takes_over_a_moment_later(bench: Bench):
         await taking.open()
         async with other.transaction():
             await other.execute("select from langyard.threads where thread_id = %s for update", [bench.thread_id])
-            started = asyncio.create_task(rows.start(taking, request, None))
+            started = asyncio.create_task(starts.start(taking, request, None))
             async with asyncio.timeout(20):
                 while not await bench.database.fetch_one(BLOCKED):
                     assert not started.done()
@@ -52,7 +52,7 @@ async def test_a_run_has_begun_when_it_had_the_thread_not_when_it_was_asked_for(
     async with await psycopg.AsyncConnection.connect(bench.url, autocommit=True) as other:
         async with other.transaction():
             await other.execute("select from langyard.threads where thread_id = %s for update", [bench.thread_id])
-            starting = asyncio.create_task(rows.start(bench.database, request, bench.worker_id))
+            starting = asyncio.create_task(starts.start(bench.database, request, bench.worker_id))
             async with asyncio.timeout(20):
                 while not await bench.database.fetch_one(BLOCKED):
                     assert not starting.done()
@@ -74,7 +74,7 @@ async def test_a_thread_that_is_being_deleted_is_not_made_again_by_a_run_that_ca
     request = RunRequest(run_id=uuid7(), graph_id="g", kwargs={}, thread_id=bench.thread_id)
     async with await psycopg.AsyncConnection.connect(bench.url, row_factory=dict_row) as other, other.transaction():
         await delete_threads(other, [bench.thread_id])
-        starting = asyncio.create_task(rows.start(bench.database, request, bench.worker_id))
+        starting = asyncio.create_task(starts.start(bench.database, request, bench.worker_id))
         async with asyncio.timeout(20):
             while not await bench.database.fetch_one(BLOCKED):
                 assert not starting.done()

@@ -17,7 +17,7 @@ from langyard.model.runs import RunRequest
 from langyard.postgres.database import AWAY, Connection, Database, Row
 from langyard.postgres.queries import load
 from langyard.postgres.rows.filters import conditions
-from langyard.postgres.runs import start_params, superseding
+from langyard.postgres.starts import start_params, superseding
 
 log = logging.getLogger(__name__)
 

@@ -1,7 +1,7 @@
 """One transaction that changes a thread's state outside any run. Called by the rules of threads.
 
 It holds the thread's row from before the state is read until its new checkpoints, its row and nothing else are
-committed together. A run that starts in the meantime waits at that row (`runs.start` locks it first), then finds
+committed together. A run that starts in the meantime waits at that row (`start` locks it first), then finds
 another revision than its own snapshot has read, and reads the checkpoint anew: it builds on the update. A run that was
 there before is seen here in `open_runs`, and the update is refused. There is no moment between the two.
 """

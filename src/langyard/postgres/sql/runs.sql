@@ -119,14 +119,16 @@ with candidate as (
     where r.run_id = candidate.run_id and r.status = 'pending' and t.thread_id = r.thread_id
     returning r.run_id, r.thread_id, r.assistant_id, r.graph_id, r.user_id, r.kwargs, r.metadata, r.attempt, r.fence,
         r.followed, r.watched, r.retries, r.cancel_action, r.cancel_reason, r.multitask_strategy, r.created_at,
-        r.started_at, t.config as config_seen, t.revision
+        r.started_at, t.config as config_seen, t.revision, coalesce(pg_column_size(t."values"), 0) as size
 )
 select thread.*, head.*, still.current,
     case when still.current then thread.config_seen else langyard.config_of(thread.thread_id) end as config
 from claimed as thread
 cross join lateral (
     select thread.fence = 1 + (select x.fence from langyard.runs x where x.run_id = thread.run_id)
-        and thread.revision = langyard.revision_of(thread.thread_id) as current
+        and thread.revision = langyard.revision_of(thread.thread_id)
+        -- Many large states at once would fill the memory, and who claims them waits for all.
+        and thread.size < 256 * 1024 as current
     offset 0
 ) as still
 left join lateral (
