@@ -16,6 +16,7 @@ SIDES: dict[str, Callable[[Context], Side]] = {
     "bare-memory": lambda context: Bare(context, "bare-memory", saver="memory"),
     "bare-postgres": lambda context: Bare(context, "bare-postgres", saver="postgres"),
     "naive": lambda context: Naive(context, "naive"),
+    "naive-2": lambda context: Naive(context, "naive-2", workers=2),
     "langyard": lambda context: Langyard(context, "langyard"),
     "langyard-2": lambda context: Langyard(context, "langyard-2", processes=2),
     "langgraph-dev": lambda context: LangGraphDev(context, "langgraph-dev"),

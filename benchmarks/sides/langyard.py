@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import uuid
 from pathlib import Path
@@ -15,11 +14,10 @@ from benchmarks.sides.http import HttpSide, post
 from benchmarks.sides.side import Context
 
 SLOTS = 1200
-_CORES_FOR_TWO = 4
 
 
 class Langyard(HttpSide):
-    """So many processes on one database, users spread over them; asked by its workflow routes or the Agent Server's."""
+    """So many processes behind one port; asked by its workflow routes or the Agent Server's."""
 
     database = "langyard"
 
@@ -28,19 +26,17 @@ class Langyard(HttpSide):
         self._processes = processes
         self._workflows = context.api == "workflow"
         self.watches_threads = not self._workflows
-        self.note = f"`langyard serve` with {SLOTS} slots, asked by the {context.api} routes"
+        many = f" --processes {processes}" if processes > 1 else ""
+        self.note = f"`langyard serve{many}` with {SLOTS} slots, asked by the {context.api} routes"
 
     async def start(self) -> None:
-        cores = os.cpu_count() or 1
-        if self._processes > 1 and cores < _CORES_FOR_TWO:
-            raise Unavailable(f"two processes, PostgreSQL and the load need {_CORES_FOR_TWO} cores, here are {cores}")
         command = Path(sys.executable).with_name("langyard")
         if not command.exists():
             raise Unavailable("the command `langyard` is not installed beside this Python")
         folder = scratch.project(self.name)
         env = {"LANGYARD_HOME": str(folder), "LANGYARD_WORKER_SLOTS": str(SLOTS), "LANGYARD_LOG_LEVEL": "warning"}
-        for _ in range(self._processes):
-            await self.serve([str(command), "serve"], env, folder)
+        many = ["--processes", str(self._processes)] if self._processes > 1 else []
+        await self.serve([str(command), "serve", *many], env, folder)
 
     async def thread(self, connection: Connection) -> str:
         return str(uuid.uuid4()) if self._workflows else await super().thread(connection)

@@ -18,6 +18,7 @@ from psycopg_pool import AsyncConnectionPool
 from benchmarks import graphs
 from benchmarks.client import Connection
 from benchmarks.sides.http import HttpSide, post
+from benchmarks.sides.side import Context
 
 CONNECTION = {"autocommit": True, "prepare_threshold": 0, "row_factory": dict_row}
 
@@ -55,15 +56,20 @@ async def stream(graph: str, thread: str, values: dict[str, Any]) -> StreamingRe
 
 
 class Naive(HttpSide):
-    """One uvicorn process."""
+    """So many uvicorn workers behind one port."""
 
     database = "naive"
-    note = "FastAPI under uvicorn with uvloop and httptools, official saver on a pool of 20"
     watches_threads = False
+
+    def __init__(self, context: Context, name: str, workers: int = 1) -> None:
+        super().__init__(context, name)
+        self._workers = workers
+        many = f" --workers {workers}" if workers > 1 else ""
+        self.note = f"FastAPI under `uvicorn{many}` with uvloop and httptools, official saver on a pool of 20"
 
     async def start(self) -> None:
         command = [sys.executable, "-m", "uvicorn", "benchmarks.sides.naive:app", "--log-level", "warning"]
-        await self.serve([*command, "--no-access-log"], {})
+        await self.serve([*command, "--no-access-log", "--workers", str(self._workers)], {})
 
     async def thread(self, connection: Connection) -> str:
         return str(uuid.uuid4())
