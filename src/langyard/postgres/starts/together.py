@@ -1,8 +1,9 @@
 """Group start: what many requests want begun at the same moment goes out as one statement, one commit for many.
 
-Called by the rules in `runs`, on their loop. What comes within one turn of the loop goes together; what comes while
-that is under way gathers, and goes when it is back, or after `PATIENCE_S`: one that waits for a lock holds nobody up.
-What the common statement does not take is asked for by itself, as if it had come alone.
+Called by the rules in `runs`, on their loop. Who was answered with others asks again with them: a group goes as soon as
+it is as many as the last one, after `GATHER_S` at the latest. What comes while one is under way goes when that is back,
+or after `PATIENCE_S`, for one may wait for a lock. What the common statement does not take is asked for by itself, as
+if it had come alone.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ from langyard.postgres.starts.alone import Started, start, start_params, started
 
 _TOGETHER = load("starts")["start_together"]
 
-# How long a request waits for those before it, in seconds.
+# Seconds a request waits for others, and for those before it.
+GATHER_S = 0.002
 PATIENCE_S = 0.005
 MOST = 32
 # Bytes of a thread's values, as PostgreSQL keeps them.
@@ -54,8 +56,11 @@ class Starts:
         self._database = database
         self._caps = caps
         self._waiting: list[_Asked] = []
-        self._call: asyncio.Handle | None = None
+        self._last = 1
+        self._due = False
+        self._alarm: asyncio.TimerHandle | None = None
         self._groups: set[asyncio.Task[None]] = set()
+        self._awaited: set[asyncio.Task[None]] = set()
 
     async def close(self) -> None:
         """Wait for what is under way."""
@@ -68,8 +73,12 @@ class Starts:
         loop = asyncio.get_running_loop()
         asked = _Asked(request, worker_id, events, loop.create_future())
         self._waiting.append(asked)
-        if self._call is None:
-            self._call = loop.call_later(PATIENCE_S, self._go) if self._groups else loop.call_soon(self._go)
+        if not self._awaited and len(self._waiting) >= self._last:
+            if not self._due:  # others may come within this turn of the loop
+                self._due = True
+                loop.call_soon(self._go)
+        elif self._alarm is None:
+            self._alarm = loop.call_later(PATIENCE_S if self._awaited else GATHER_S, self._go)
         return await asked.answer
 
     def _goes_together(self, request: RunRequest) -> bool:
@@ -77,18 +86,21 @@ class Starts:
         return plain and request.multitask_strategy in ("enqueue", "reject")
 
     def _go(self) -> None:
-        if self._call is not None:
-            self._call.cancel()
-            self._call = None
+        if self._alarm is not None:
+            self._alarm.cancel()
         asked, self._waiting = [one for one in self._waiting if not one.answer.done()], []
+        self._alarm, self._due, self._last = None, False, len(asked) or self._last
+        self._awaited = set()  # what is not back by now is late
         for first in range(0, len(asked), MOST):
             group = asyncio.create_task(self._start(asked[first : first + MOST]), name="langyard starts")
-            self._groups.add(group)
             group.add_done_callback(self._back)
+            self._groups.add(group)
+            self._awaited.add(group)
 
     def _back(self, group: asyncio.Task[None]) -> None:
         self._groups.discard(group)
-        if self._waiting and not self._groups:
+        self._awaited.discard(group)
+        if self._waiting and not self._awaited:
             self._go()
 
     async def _start(self, group: Sequence[_Asked]) -> None:
