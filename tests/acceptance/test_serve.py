@@ -92,6 +92,7 @@ def test_from_nothing_to_an_answer_and_back_to_nothing(folder):
         assert again["result"]["seen"] == ["open sesame"] * 2
         ran = langyard(folder, "run", "echo", "--input", '{"text": "aside"}', "--session", "s", "--user", "ada")
         assert json.loads(ran.stdout)["result"]["seen"] == ["open sesame", "open sesame", "aside"], ran.stderr
+        assert "Reaching PostgreSQL in" in ran.stderr, "it runs already"
         assert server.http.get("/health/ready").status_code == 200, "who leaves does not stop the database of others"
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from langyard.cli.progress import Progress
@@ -27,8 +29,7 @@ class Storage:
             from langyard.postgres import embedded
 
             folder = settings.data_dir / "postgres"
-            first = not (folder / "data").exists()
-            with progress.step(f"{'Setting up' if first else 'Starting'} PostgreSQL in {folder}"):
+            with progress.step(f"{_doing(folder / 'data')} PostgreSQL in {folder}"):
                 self.server = embedded.start(settings.home)
             self.settings = _with_database(settings, url=self.server.url)
 
@@ -57,6 +58,13 @@ class Storage:
         """Give up our own server, which stops it if nobody else uses it."""
         if self.server is not None:
             self.server.close()
+
+
+def _doing(data: Path) -> str:
+    if not data.exists():
+        return "Setting up"
+    # Another process of this folder has it running, most likely; after a crash it is started all the same.
+    return "Reaching" if os.access(data / "postmaster.pid", os.F_OK) else "Starting"
 
 
 @contextlib.contextmanager
