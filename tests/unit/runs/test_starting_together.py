@@ -16,6 +16,7 @@ from langyard.model.runs import RunRequest
 from langyard.postgres.database import Database
 from langyard.postgres.starts import Started, Starts, start
 from tests.unit.runs.bench import BLOCKED, Bench
+from tests.unit.runs.test_claimed_heads import until
 
 # What differs from run to run, and what only the clock gives.
 _OWN = {
@@ -252,3 +253,64 @@ async def test_a_crowd_goes_in_parts(bench: Bench):
     found = await together(bench, requests)
     assert all(one is not None and one.claimed is not None for one in found)
     assert 1 < len(await transactions(bench, requests)) <= 4
+
+
+async def test_who_leaves_while_a_thread_is_waited_for_has_started_nothing(bench: Bench):
+    """Nor does it keep anybody else, who closes the process for example."""
+    held, other = await made(bench, 2)
+    async with await psycopg.AsyncConnection.connect(bench.url) as holder:
+        await holder.execute("select from langyard.threads where thread_id = %s for update", (held,))
+        starts = Starts(bench.database)
+        waiting, asking = (
+            asyncio.create_task(starts.start(asked(one), bench.worker_id, events=False)) for one in (held, other)
+        )
+        assert await asyncio.wait_for(asking, 10) is not None
+        await until(bench.database, BLOCKED)
+        waiting.cancel()
+        assert isinstance((await asyncio.gather(waiting, return_exceptions=True))[0], asyncio.CancelledError)
+        await asyncio.wait_for(starts.close(), 10)
+        await holder.rollback()
+    assert (await row_of(bench, "threads", "thread_id", held) or {})["open_runs"] == 0
+
+
+async def test_who_leaves_in_the_middle_leaves_when_it_is_known_what_was_stored(bench: Bench):
+    """Or a key whose run is not there yet would be forgotten, and the run made twice."""
+    requests = [asked(thread) for thread in await made(bench, 3)]
+    starts = Starts(bench.database)
+    async with await psycopg.AsyncConnection.connect(bench.url) as holder:
+        await holder.execute("lock table langyard.runs in share mode")
+        tasks = [asyncio.create_task(starts.start(one, bench.worker_id, events=False)) for one in requests]
+        await until(bench.database, BLOCKED)
+        tasks[1].cancel()
+        await asyncio.wait([tasks[1]], timeout=0.1)
+        early = tasks[1].done()
+        await holder.rollback()
+    found = await asyncio.gather(*tasks, return_exceptions=True)
+    assert isinstance(found[1], asyncio.CancelledError)
+    assert not early
+    assert len(await transactions(bench, requests)) == 1
+    await starts.close()
+
+
+async def test_one_whose_checkpoint_is_not_understood_fails_alone(bench: Bench):
+    threads = await made(bench, 3)
+    await bench.database.fetch(
+        "insert into checkpoints (thread_id, checkpoint_id, checkpoint, metadata) values (%(t)s, 'c1', %(c)s, '{}')",
+        {"t": str(threads[0]), "c": '{"v": null, "id": "c1", "channel_versions": {}}'},
+    )
+    starts = Starts(bench.database)
+    asking = (starts.start(asked(thread), bench.worker_id, events=False) for thread in threads)
+    answers = await asyncio.wait_for(asyncio.gather(*asking, return_exceptions=True), 10)
+    assert isinstance(answers[0], TypeError)
+    assert all(isinstance(one, Started) and one.claimed is not None for one in answers[1:])
+
+
+async def test_one_that_cannot_be_sent_fails_alone(bench: Bench):
+    threads = await made(bench, 2)
+    starts = Starts(bench.database)
+    requests = [*(asked(thread) for thread in threads), asked(session_id="\ud800", user_id="ada")]
+    answers = await asyncio.gather(
+        *(starts.start(request, bench.worker_id, events=False) for request in requests), return_exceptions=True
+    )
+    assert isinstance(answers[-1], UnicodeError)
+    assert all(isinstance(one, Started) and one.claimed is not None for one in answers[:-1])

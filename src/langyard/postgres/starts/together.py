@@ -14,8 +14,6 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-import psycopg
-
 from langyard.model.errors import Unavailable
 from langyard.model.runs import Caps, RunRequest
 from langyard.postgres.arrays import Ints, Texts, Uuids
@@ -35,14 +33,16 @@ _LARGE = 32 * 1024
 
 @dataclass(eq=False, slots=True)
 class _Asked:
+    """`answer` is the row of what was started with others, None when it is to be asked for by itself."""
+
     request: RunRequest
     worker_id: UUID
-    events: bool
-    answer: asyncio.Future[Started | None]
+    answer: asyncio.Future[Row | None]
+    group: asyncio.Task[None] | None = None
 
-    def tell(self, started: Started | None) -> None:
+    def tell(self, row: Row | None) -> None:
         if not self.answer.done():  # else whoever asked has left
-            self.answer.set_result(started)
+            self.answer.set_result(row)
 
     def fail(self, error: Exception) -> None:
         if not self.answer.done():
@@ -50,7 +50,7 @@ class _Asked:
 
 
 class Starts:
-    """Used on one loop; `close` waits for what is under way. `caps` are the project's."""
+    """Used on one loop; `close` waits for the groups under way. `caps` are the project's."""
 
     def __init__(self, database: Database, caps: Caps | None = None) -> None:
         self._database = database
@@ -60,18 +60,33 @@ class Starts:
         self._due = False
         self._alarm: asyncio.TimerHandle | None = None
         self._groups: set[asyncio.Task[None]] = set()
-        self._awaited: set[asyncio.Task[None]] = set()
+        self._awaited: set[_Asked] = set()
 
     async def close(self) -> None:
-        """Wait for what is under way."""
+        """Wait for what went together. What is asked for by itself is a matter of whoever asks."""
         await asyncio.gather(*self._groups)
 
     async def start(self, request: RunRequest, worker_id: UUID | None, *, events: bool) -> Started | None:
-        """As `langyard.postgres.starts.start`."""
+        """As `langyard.postgres.starts.start`, also when it is cancelled: then nothing of it is under way any more."""
         if worker_id is None or not self._goes_together(request):
             return await start(self._database, request, worker_id, events=events, caps=self._caps)
         loop = asyncio.get_running_loop()
-        asked = _Asked(request, worker_id, events, loop.create_future())
+        asked = _Asked(request, worker_id, loop.create_future())
+        self._gather(asked)
+        try:
+            row = await self._answer(asked)
+            if row is not None:
+                return started(request, row)
+            return await start(self._database, request, worker_id, events=events)
+        finally:
+            loop.call_soon(self._back, asked)  # those who ask again at once, and were answered with it, go together
+
+    def _goes_together(self, request: RunRequest) -> bool:
+        plain = request.after_s <= 0 and request.revision is None and self._caps is None
+        return plain and request.multitask_strategy in ("enqueue", "reject")
+
+    def _gather(self, asked: _Asked) -> None:
+        loop = asyncio.get_running_loop()
         self._waiting.append(asked)
         if not self._awaited and len(self._waiting) >= self._last:
             if not self._due:  # others may come within this turn of the loop
@@ -79,65 +94,64 @@ class Starts:
                 loop.call_soon(self._go)
         elif self._alarm is None:
             self._alarm = loop.call_later(PATIENCE_S if self._awaited else GATHER_S, self._go)
-        return await asked.answer
 
-    def _goes_together(self, request: RunRequest) -> bool:
-        plain = request.after_s <= 0 and request.revision is None and self._caps is None
-        return plain and request.multitask_strategy in ("enqueue", "reject")
+    async def _answer(self, asked: _Asked) -> Row | None:
+        try:
+            return await asked.answer
+        except asyncio.CancelledError:
+            # Whoever leaves gives back a slot and a key, and must not do so before it is known what was stored.
+            if asked.group is not None:
+                await asyncio.wait([asked.group])
+            raise
 
     def _go(self) -> None:
         if self._alarm is not None:
             self._alarm.cancel()
         asked, self._waiting = [one for one in self._waiting if not one.answer.done()], []
-        self._alarm, self._due, self._last = None, False, len(asked) or self._last
-        self._awaited = set()  # what is not back by now is late
+        self._alarm, self._due = None, False
+        if not asked:
+            return
+        self._last = len(asked)
+        self._awaited = set(asked)  # what is not back by now is late
         for first in range(0, len(asked), MOST):
-            group = asyncio.create_task(self._start(asked[first : first + MOST]), name="langyard starts")
-            group.add_done_callback(self._back)
-            self._groups.add(group)
-            self._awaited.add(group)
+            self._send(asked[first : first + MOST])
 
-    def _back(self, group: asyncio.Task[None]) -> None:
-        self._groups.discard(group)
-        self._awaited.discard(group)
-        if self._waiting and not self._awaited:
-            self._go()
+    def _send(self, asked: Sequence[_Asked]) -> None:
+        if len(asked) == 1:
+            asked[0].tell(None)
+            return
+        group = asyncio.create_task(self._start(asked), name="langyard starts")
+        group.add_done_callback(self._groups.discard)
+        self._groups.add(group)
+        for one in asked:
+            one.group = group
+
+    def _back(self, asked: _Asked) -> None:
+        if asked in self._awaited:
+            self._awaited.remove(asked)
+            if self._waiting and not self._awaited:
+                self._go()
 
     async def _start(self, group: Sequence[_Asked]) -> None:
         try:
-            found = await self._together(group) if len(group) > 1 else {}
-        except Exception as error:  # whatever it is, nobody may wait for ever
+            found = await self._together(group)
+        except Unavailable as error:
             for asked in group:
                 asked.fail(error)
-            return
-        alone = []
-        for asked in group:
-            row = found.get(asked.request.run_id)
-            if row is None:
-                alone.append(self._alone(asked))
-            else:
-                asked.tell(started(asked.request, row))
-        if len(alone) == 1:
-            await alone[0]
         else:
-            await asyncio.gather(*alone)
-
-    async def _alone(self, asked: _Asked) -> None:
-        try:
-            asked.tell(await start(self._database, asked.request, asked.worker_id, events=asked.events))
-        except Exception as error:  # whoever asked has to deal with it
-            asked.fail(error)
+            for asked in group:
+                asked.tell(found.get(asked.request.run_id))
 
     async def _together(self, group: Sequence[_Asked]) -> Mapping[UUID, Row]:
         """Rows of those that were started. Raises `Unavailable` when the database is away."""
         try:
             found = await self._database.fetch(_TOGETHER, _params(group))
-        except psycopg.Error:
-            return {}  # one of them is not taken; each by itself will show which, and why
         except Unavailable as error:
             if isinstance(error.__cause__, SLOW):
                 return {}
             raise
+        except Exception:  # one of them is not sent, taken or read; each by itself will show which, and why
+            return {}
         return {row["run_id"]: row for row in found}
 
 
