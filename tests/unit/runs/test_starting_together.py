@@ -292,6 +292,17 @@ async def test_who_leaves_in_the_middle_leaves_when_it_is_known_what_was_stored(
     await starts.close()
 
 
+async def test_each_belongs_to_the_worker_that_it_was_asked_for(bench: Bench):
+    """A worker that was thought dead comes back as another while runs wait to be started for the first."""
+    one, two = map(asked, await made(bench, 2))
+    starts = Starts(bench.database)
+    before, after = uuid4(), uuid4()
+    await asyncio.gather(starts.start(one, before, events=False), starts.start(two, after, events=False))
+    assert len(await transactions(bench, [one, two])) == 1
+    stored = [await row_of(bench, "runs", "run_id", request.run_id) or {} for request in (one, two)]
+    assert [row["worker_id"] for row in stored] == [before, after]
+
+
 async def test_one_whose_checkpoint_is_not_understood_fails_alone(bench: Bench):
     threads = await made(bench, 3)
     await bench.database.fetch(

@@ -5,12 +5,12 @@
 -- by itself. So is a thread whose state is large: the others would wait until it is read.
 with asked as (
     select * from unnest(
-        %(numbers)s, %(run_ids)s, %(thread_ids)s, %(session_ids)s, %(assistant_ids)s, %(graph_ids)s, %(user_ids)s, %(kwargs)s,
-        %(metadata)s, %(inherited)s, %(thread_metadata)s, %(graph_metadata)s, %(strategies)s, %(priorities)s,
-        %(fairness_groups)s, %(lasting)s, %(webhooks)s, %(temporary)s
+        %(numbers)s, %(run_ids)s, %(worker_ids)s, %(thread_ids)s, %(session_ids)s, %(assistant_ids)s, %(graph_ids)s,
+        %(user_ids)s, %(kwargs)s, %(metadata)s, %(inherited)s, %(thread_metadata)s, %(graph_metadata)s,
+        %(strategies)s, %(priorities)s, %(fairness_groups)s, %(lasting)s, %(webhooks)s, %(temporary)s
     ) as a(
-        number, run_id, thread_id, session_id, assistant_id, graph_id, user_id, kwargs, metadata, inherited, thread_metadata,
-        graph_metadata, multitask_strategy, priority, fairness_group, lasting, webhook, temporary)
+        number, run_id, worker_id, thread_id, session_id, assistant_id, graph_id, user_id, kwargs, metadata, inherited,
+        thread_metadata, graph_metadata, multitask_strategy, priority, fairness_group, lasting, webhook, temporary)
 ), session as materialized (
     select a.number, s.session_id, s.thread_id from asked a cross join lateral (
         select s.session_id, s.thread_id from langyard.sessions s
@@ -56,7 +56,7 @@ with asked as (
     select
         a.run_id, thread.thread_id, a.assistant_id::uuid, a.graph_id, a.user_id, 'running', a.kwargs::json,
         a.inherited::jsonb || thread.metadata || a.metadata::jsonb, a.multitask_strategy, a.priority::int2,
-        1, 1, %(worker_id)s::uuid, now(), now(), clock_timestamp(), a.lasting > 0 or thread.read, thread.read,
+        1, 1, a.worker_id, now(), now(), clock_timestamp(), a.lasting > 0 or thread.read, thread.read,
         a.temporary > 0, case when a.webhook > 0 then now() end, a.fairness_group, true, 0
     from thread join asked a using (number)
     returning run_id, thread_id, followed, watched, status, attempt, fence, created_at, started_at, metadata

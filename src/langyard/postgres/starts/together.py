@@ -165,10 +165,10 @@ def _params(group: Sequence[_Asked]) -> dict[str, Any]:
         return Ints(one[name] for one in params)
 
     return {
-        "worker_id": group[0].worker_id,
         "large": _LARGE,
         "numbers": Ints(range(len(params))),
         "run_ids": Uuids(one["run_id"] for one in params),
+        "worker_ids": Uuids(one["worker_id"] for one in params),
         "thread_ids": texts("thread_id"),
         "session_ids": texts("session_id"),
         "assistant_ids": texts("assistant_id"),
