@@ -325,3 +325,13 @@ async def test_one_that_cannot_be_sent_fails_alone(bench: Bench):
     )
     assert isinstance(answers[-1], UnicodeError)
     assert all(isinstance(one, Started) and one.claimed is not None for one in answers[:-1])
+
+
+async def test_nobody_waits_for_a_large_input_of_another(bench: Bench):
+    one, two, three = await made(bench, 3)
+    large = RunRequest(uuid7(), "g", {"input": {"x": "y" * 1_000_000}}, thread_id=three)
+    requests = [asked(one), asked(two), large]
+    found = await together(bench, requests)
+    assert all(start is not None and start.claimed is not None for start in found)
+    assert len(await transactions(bench, requests[:2])) == 1
+    assert len(await transactions(bench, requests)) == 2

@@ -2,7 +2,7 @@
 -- What `start` does, for many runs at once, in one transaction: those that a worker of this process takes, that no cap
 -- concerns, and whose thread is there and idle, or is made for them alone. Nobody is waited for, and so nobody who waits
 -- for several of them can be waited for in turn: what is locked, not idle or not there has no row here, and is asked for
--- by itself. So is a thread whose state is large: the others would wait until it is read.
+-- by itself. So is a thread whose state is large (and a run that is given much): the others would wait until it is read.
 with asked as (
     select * from unnest(
         %(numbers)s, %(run_ids)s, %(worker_ids)s, %(thread_ids)s, %(session_ids)s, %(assistant_ids)s, %(graph_ids)s,

@@ -27,7 +27,7 @@ _TOGETHER = load("starts")["start_together"]
 GATHER_S = 0.002
 PATIENCE_S = 0.005
 MOST = 32
-# Bytes of a thread's values, as PostgreSQL keeps them.
+# Bytes of a thread's values, as PostgreSQL keeps them, and of what a run is given: others would wait for it.
 _LARGE = 32 * 1024
 
 
@@ -145,7 +145,9 @@ class Starts:
     async def _together(self, group: Sequence[_Asked]) -> Mapping[UUID, Row]:
         """Rows of those that were started. Raises `Unavailable` when the database is away."""
         try:
-            found = await self._database.fetch(_TOGETHER, _params(group))
+            given = (start_params(asked.request, asked.worker_id) for asked in group)
+            small = [one for one in given if len(one["kwargs"]) + len(one["metadata"]) < _LARGE]
+            found = await self._database.fetch(_TOGETHER, _params(small)) if len(small) > 1 else []
         except Unavailable as error:
             if isinstance(error.__cause__, SLOW):
                 return {}
@@ -155,9 +157,7 @@ class Starts:
         return {row["run_id"]: row for row in found}
 
 
-def _params(group: Sequence[_Asked]) -> dict[str, Any]:
-    params = [start_params(asked.request, asked.worker_id) for asked in group]
-
+def _params(params: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     def texts(name: str) -> Texts:
         return Texts(None if one[name] is None else str(one[name]) for one in params)
 
