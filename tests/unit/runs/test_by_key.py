@@ -95,7 +95,11 @@ async def test_nor_do_runs_that_start_together(bench: Bench):
             RunRequest(uuid7(), "g", {}, session_id=str(session), user_id="ada"),
             RunRequest(uuid7(), "g", {}, thread_id=uuid4(), may_create=True, temporary=True),
         )
-        found = await asyncio.gather(*(starts.start(request, bench.worker_id, events=False) for request in requests))
+        # More than the planner expects of an array it does not know: with one plan for all that come.
+        more = (RunRequest(uuid7(), "g", {}, thread_id=uuid4(), may_create=True, temporary=True) for _ in range(9))
+        found = await asyncio.gather(
+            *(starts.start(request, bench.worker_id, events=False) for request in (*requests, *more))
+        )
         claimed = [one.claimed for one in found if one is not None and one.claimed is not None]
         assert len({one.created_at for one in (start.run for start in found if start is not None)}) == 1
         await put(bench, writer, claimed[0], {"log": str(version)}, end=True)

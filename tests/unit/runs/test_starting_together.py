@@ -335,3 +335,17 @@ async def test_nobody_waits_for_a_large_input_of_another(bench: Bench):
     assert all(start is not None and start.claimed is not None for start in found)
     assert len(await transactions(bench, requests[:2])) == 1
     assert len(await transactions(bench, requests)) == 2
+
+
+async def test_few_are_not_planned_anew_each_time(bench: Bench):
+    """To plan it takes as long as to do it."""
+    process = Database(bench.url, name="test", max_size=1)
+    await process.open()
+    starts = Starts(process)
+    for _ in range(20):
+        pair = [asked(uuid4(), may_create=True, temporary=True) for _ in range(2)]
+        await asyncio.gather(*(starts.start(one, bench.worker_id, events=False) for one in pair))
+        assert len(await transactions(bench, pair)) == 1
+    sql = "select custom_plans from pg_prepared_statements where statement like '%%unnest%%sessions%%'"
+    assert [row["custom_plans"] for row in await process.fetch(sql)] == [5, 0]
+    await process.close()

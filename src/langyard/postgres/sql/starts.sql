@@ -5,8 +5,9 @@
 -- by itself. So is a thread whose state is large (and a run that is given much): the others would wait until it is read.
 with asked as (
     select * from unnest(
-        %(numbers)s, %(run_ids)s, %(worker_ids)s, %(thread_ids)s, %(session_ids)s, %(assistant_ids)s, %(graph_ids)s,
-        %(user_ids)s, %(kwargs)s, %(metadata)s, %(inherited)s, %(thread_metadata)s, %(graph_metadata)s,
+        -- In a select: how many they are is hidden from the planner, who would plan anew for so few each time.
+        (select %(numbers)s), %(run_ids)s, %(worker_ids)s, %(thread_ids)s, %(session_ids)s, %(assistant_ids)s,
+        %(graph_ids)s, %(user_ids)s, %(kwargs)s, %(metadata)s, %(inherited)s, %(thread_metadata)s, %(graph_metadata)s,
         %(strategies)s, %(priorities)s, %(fairness_groups)s, %(lasting)s, %(webhooks)s, %(temporary)s
     ) as a(
         number, run_id, worker_id, thread_id, session_id, assistant_id, graph_id, user_id, kwargs, metadata, inherited,
@@ -17,6 +18,9 @@ with asked as (
         where s.session_id = a.session_id and s.user_id = a.user_id and s.expires_at > now()
         for no key update of s skip locked
     ) as s
+    -- One that is temporary has no session. Asked since the planner then expects few, and has each looked for by its
+    -- key below, however short the table is when it plans.
+    where a.temporary = 0
 ), slid as (
     update langyard.sessions s set last_accessed = now(), expires_at = now() + s.ttl
     from session where s.session_id = session.session_id
