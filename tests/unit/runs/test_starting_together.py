@@ -172,7 +172,7 @@ async def test_nobody_waits_for_a_thread_that_somebody_holds(bench: Bench):
         with_it = await asyncio.wait_for(asyncio.gather(*asking), 10)
         after_it = await asyncio.wait_for(together(bench, [asked(one) for one in others[2:]], starts=starts), 10)
         assert all(one is not None and one.claimed is not None for one in (*with_it, *after_it))
-        assert await bench.database.fetch(BLOCKED)
+        await until(bench.database, BLOCKED)
         assert not waiting.done()
         await holder.rollback()
     started = await asyncio.wait_for(waiting, 10)
