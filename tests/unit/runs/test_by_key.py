@@ -7,6 +7,7 @@ or more. A plan that was right for ten rows read every run there was, and every 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Coroutine
 from uuid import UUID, uuid4
 
 from langyard.model.ids import uuid7
@@ -64,6 +65,16 @@ async def _read(*databases: Database) -> int:
     return int(row["tuples"])
 
 
+async def _reads_of(bench: Bench, process: Database, turn: Coroutine[None, None, None]) -> int:
+    """Rows that one more turn reads when there is much else."""
+    given: dict[str, int | str | UUID] = {"many": MANY, "worker": bench.worker_id, "thread": str(bench.thread_id)}
+    for sql in GROWN:
+        await bench.database.fetch(sql, given)
+    before = await _read(bench.database, process)
+    await turn
+    return await _read(bench.database, process) - before
+
+
 async def test_a_run_reads_neither_other_runs_nor_the_history_of_its_thread(bench: Bench):
     async def turn(version: int) -> None:
         run = await bench.start(claimed=True)
@@ -75,12 +86,7 @@ async def test_a_run_reads_neither_other_runs_nor_the_history_of_its_thread(benc
     writer.start()
     for version in range(8):  # the first five are planned for what they are given, those after for anything
         await turn(version)
-    given: dict[str, int | str | UUID] = {"many": MANY, "worker": bench.worker_id, "thread": str(bench.thread_id)}
-    for sql in GROWN:
-        await bench.database.fetch(sql, given)
-    before = await _read(bench.database, worker)
-    await turn(8)
-    assert await _read(bench.database, worker) - before < MANY / 20
+    assert await _reads_of(bench, worker, turn(8)) < MANY / 20
     await writer.close()
     await worker.close()
 
@@ -110,11 +116,6 @@ async def test_nor_do_runs_that_start_together(bench: Bench):
     writer.start()
     for version in range(8):
         await turn(version)
-    given: dict[str, int | str | UUID] = {"many": MANY, "worker": bench.worker_id, "thread": str(bench.thread_id)}
-    for sql in GROWN:
-        await bench.database.fetch(sql, given)
-    before = await _read(bench.database, process)
-    await turn(8)
-    assert await _read(bench.database, process) - before < MANY / 20
+    assert await _reads_of(bench, process, turn(8)) < MANY / 20
     await writer.close()
     await process.close()

@@ -15,6 +15,7 @@ from langyard.model.ids import uuid7
 from langyard.model.runs import RunRequest
 from langyard.postgres.database import Database
 from langyard.postgres.starts import Started, Starts, start
+from langyard.postgres.starts import together as together_module
 from tests.unit.runs.bench import BLOCKED, Bench
 from tests.unit.runs.test_claimed_heads import until
 
@@ -349,3 +350,19 @@ async def test_few_are_not_planned_anew_each_time(bench: Bench):
     sql = "select custom_plans from pg_prepared_statements where statement like '%%unnest%%sessions%%'"
     assert [row["custom_plans"] for row in await process.fetch(sql)] == [5, 0]
     await process.close()
+
+
+async def test_those_who_were_answered_together_find_each_other(bench: Bench, monkeypatch: pytest.MonkeyPatch):
+    """They ask again a moment apart: who is first waits until they are as many as they were, and no longer."""
+    monkeypatch.setattr(together_module, "GATHER_S", 60.0)
+    threads = await made(bench, 6)
+    starts = Starts(bench.database)
+    await together(bench, [asked(thread) for thread in threads[:3]], starts=starts)
+    await asyncio.sleep(0.01)
+    requests, tasks = [asked(thread) for thread in threads[3:]], []
+    for request in requests:
+        tasks.append(asyncio.create_task(starts.start(request, bench.worker_id, events=False)))
+        await asyncio.sleep(0.01)
+    await asyncio.wait_for(asyncio.gather(*tasks), 20)
+    assert len(await transactions(bench, requests)) == 1
+    await starts.close()

@@ -9,6 +9,7 @@ if it had come alone.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +21,8 @@ from langyard.postgres.arrays import Ints, Texts, Uuids
 from langyard.postgres.database import SLOW, Database, Row
 from langyard.postgres.queries import load
 from langyard.postgres.starts.alone import Started, start, start_params, started
+
+log = logging.getLogger(__name__)
 
 _TOGETHER = load("starts")["start_together"]
 
@@ -152,7 +155,8 @@ class Starts:
             if isinstance(error.__cause__, SLOW):
                 return {}
             raise
-        except Exception:  # one of them is not sent, taken or read; each by itself will show which, and why
+        except Exception as error:  # one of them is not sent, taken or read; each by itself will show which, and why
+            log.warning("runs are not started together", extra={"count": len(group), "error": type(error).__name__})
             return {}
         return {row["run_id"]: row for row in found}
 
