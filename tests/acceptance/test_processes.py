@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import http.client
 import os
 import resource
 import signal
 import socket
 import subprocess
+import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -125,6 +127,19 @@ def test_connections_that_stay_are_shared_evenly(server: Served):
             answers = list(pool.map(lambda client: client.post("/workflow/execute", json=body).json(), clients))
         seen = Counter(answer["result"]["pid"] for answer in answers)
         assert sorted(seen.values()) in ([8, 8], [7, 9]), seen  # one that has left may still be counted
+
+
+@pytest.mark.slow
+def test_a_connection_is_kept_for_longer_than_a_moment(server: Served):
+    """Whoever reuses one after five seconds must not meet a closed one: a POST is not sent again by itself."""
+    connection = http.client.HTTPConnection("127.0.0.1", httpx.URL(server.address).port, timeout=60)
+    for pause in (6, 0):
+        connection.request("GET", "/health")
+        assert connection.getresponse().read()
+        kept = connection.sock
+        time.sleep(pause)
+    assert connection.sock is kept
+    connection.close()
 
 
 def counted(server: Served) -> set[tuple[float, float]]:

@@ -44,6 +44,11 @@ def _has_yet_to_ask(connection: object) -> bool:
     return getattr(connection, "cycle", ...) is None
 
 
+# Longer than proxies and clients keep a connection on which nothing is asked (nginx: 60 seconds). If the server were
+# the first to close it, the next request could meet a closed one, and a POST is not sent again by itself.
+_KEPT_S = 75
+
+
 class Server(uvicorn.Server):
     """Made for one `run`. `announce` gets the address once it answers, None without sockets; `abandon` is called when
     all must end now. A `child` ends with its parent. `probes_only`: nothing but health is answered.
@@ -84,6 +89,7 @@ class Server(uvicorn.Server):
                 log_config=None,
                 access_log=app.settings.log.level == "debug",
                 server_header=False,
+                timeout_keep_alive=_KEPT_S,
                 # Answers that wait for runs outlast the runs by a moment.
                 timeout_graceful_shutdown=math.ceil(self._grace_s) + 1,
             )
